@@ -1,0 +1,175 @@
+"""Building models from checkpoints: strict, in the right precision, with memory of their own."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
+
+from var.build import build_var, build_vqvae, check, empty_var
+from var.checkpoint import Checkpoint, read_checkpoint
+from var.errors import CheckpointError
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> Checkpoint:
+    return read_checkpoint(write_trainer_file(tmp_path / "tiny.pth"))
+
+
+def with_var(checkpoint: Checkpoint, changes: dict, without: str | None = None) -> Checkpoint:
+    state = {key: value for key, value in checkpoint.var_state.items() if without is None or without not in key}
+    return replace(checkpoint, var_state=state | changes)
+
+
+def test_var_has_the_weights_of_the_file(checkpoint):
+    model = build_var(checkpoint, "cpu", torch.float32)
+    state = model.state_dict()
+    assert state.keys() == checkpoint.var_state.keys()
+    assert all(torch.equal(state[key], value) for key, value in checkpoint.var_state.items())
+
+
+def test_vqvae_has_the_weights_of_the_file(checkpoint):
+    state = build_vqvae(checkpoint, "cpu").state_dict()
+    assert state.keys() == checkpoint.vae_state.keys()
+    assert all(torch.equal(state[key], value) for key, value in checkpoint.vae_state.items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_var_in_half_precision(checkpoint, dtype):
+    state = build_var(checkpoint, "cpu", dtype).state_dict()
+    assert state.pop("lvl_1L").dtype == torch.int64
+    assert {tensor.dtype for tensor in state.values()} == {dtype}
+
+
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float64])
+def test_stored_precision_does_not_decide(checkpoint, stored):
+    half = {key: t.to(stored) if t.is_floating_point() else t for key, t in checkpoint.var_state.items()}
+    model = build_var(replace(checkpoint, var_state=half), "cpu", torch.float32)
+    assert model.head.weight.dtype == torch.float32
+
+
+def test_scale_indices_become_integers_again(checkpoint):
+    changed = with_var(checkpoint, {"lvl_1L": checkpoint.var_state["lvl_1L"].half()})
+    assert build_var(changed, "cpu", torch.float32).lvl_1L.dtype == torch.int64
+
+
+def test_vqvae_is_float32(checkpoint):
+    half = {key: tensor.half() for key, tensor in checkpoint.vae_state.items()}
+    state = build_vqvae(replace(checkpoint, vae_state=half), "cpu").state_dict()
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+
+
+def test_models_are_ready_to_use(checkpoint):
+    for model in (build_var(checkpoint, "cpu", torch.float32), build_vqvae(checkpoint, "cpu")):
+        assert not model.training
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_overwritten_file_leaves_the_model_alone(checkpoint):
+    model = build_var(checkpoint, "cpu", torch.float32)
+    before = model.head.weight.clone()
+    with checkpoint.path.open("r+b") as file:
+        file.write(b"\0" * checkpoint.path.stat().st_size)
+    assert torch.equal(model.head.weight, before)
+
+
+def test_file_cut_off_later_leaves_the_model_alone(checkpoint):
+    model = build_var(checkpoint, "cpu", torch.float32)
+    before = model.head.weight.clone()
+    checkpoint.path.write_bytes(b"")
+    assert torch.equal(model.head.weight, before)
+
+
+def test_file_is_not_changed_by_a_model(checkpoint):
+    model = build_var(checkpoint, "cpu", torch.float32)
+    before = checkpoint.path.read_bytes()
+    with torch.no_grad():
+        model.head.weight.zero_()
+    assert checkpoint.path.read_bytes() == before
+
+
+def test_weights_that_are_views_become_plain(checkpoint):
+    width = checkpoint.var_config.embed_dim
+    changed = with_var(checkpoint, {"blocks.0.attn.q_bias": torch.zeros(1).expand(width)})
+    assert build_var(changed, "cpu", torch.float32).blocks[0].attn.q_bias.is_contiguous()
+
+
+def test_empty_model_takes_no_memory():
+    config = tiny_var_config(depth=30, embed_dim=1920, num_heads=30)
+    model = empty_var(config)
+    assert all(parameter.is_meta for name, parameter in model.named_parameters() if name.endswith("weight"))
+
+
+@pytest.mark.parametrize("build", [build_var, lambda c, *_: check(c)], ids=["build", "check"])
+def test_missing_keys_are_summarized(checkpoint, build):
+    with pytest.raises(CheckpointError) as caught:
+        build(with_var(checkpoint, {}, without=".attn."), "cpu", torch.float32)
+    assert "tiny.pth" in str(caught.value)
+    assert "14 keys are missing (blocks.*.attn.scale_mul_1H11 ×2" in str(caught.value)
+    assert "and 4 more kinds" in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_unexpected_key_is_named(checkpoint):
+    with pytest.raises(CheckpointError, match=r"1 key is unexpected \(blocks\.\*\.moe\.gate\)"):
+        build_var(with_var(checkpoint, {"blocks.0.moe.gate": torch.zeros(2)}), "cpu", torch.float32)
+
+
+def test_wrong_shape_is_named_with_both_shapes(checkpoint):
+    with pytest.raises(CheckpointError, match=r"head\.bias is \(3,\), expected \(64,\)"):
+        build_var(with_var(checkpoint, {"head.bias": torch.zeros(3)}), "cpu", torch.float32)
+
+
+def test_integer_weights_are_named(checkpoint):
+    changed = with_var(checkpoint, {"head.bias": torch.zeros(64, dtype=torch.int8)})
+    with pytest.raises(CheckpointError, match="head.bias is int8"):
+        build_var(changed, "cpu", torch.float32)
+
+
+def test_all_differences_make_one_message(checkpoint):
+    changed = with_var(checkpoint, {"foo": torch.zeros(1), "head.bias": torch.zeros(3)}, without="head_nm")
+    with pytest.raises(CheckpointError, match="2 keys are missing.*1 key is unexpected.*1 key is of another shape"):
+        build_var(changed, "cpu", torch.float32)
+
+
+def test_file_without_vqvae_says_which_one_is_wanted(checkpoint):
+    alone = replace(checkpoint, vae_state=None, vae_config=None)
+    with pytest.raises(CheckpointError, match="no VQVAE.*vocabulary of 64 and 8 latent channels.*--vae"):
+        build_vqvae(alone, "cpu")
+
+
+def test_file_without_var_says_so(checkpoint):
+    alone = replace(checkpoint, var_state=None, var_config=None)
+    with pytest.raises(CheckpointError, match="tiny.pth: the file holds a VQVAE alone"):
+        build_var(alone, "cpu", torch.float32)
+
+
+def test_models_that_do_not_fit_each_other_are_named(tmp_path):
+    path = write_trainer_file(tmp_path / "a.pth", vae_config=tiny_vae_config(vocab_size=32))
+    with pytest.raises(CheckpointError, match="vocabulary 64 and 32"):
+        check(read_checkpoint(path))
+
+
+def test_check_accepts_what_can_be_built(checkpoint):
+    check(checkpoint)
+
+
+@pytest.mark.parametrize("changes", [{"shared_adaln": True}, {"attn_l2_norm": False, "num_heads": 1}], ids=str)
+def test_other_transformers_of_the_family(tmp_path, changes):
+    config = tiny_var_config(**changes)
+    path = write_trainer_file(tmp_path / "a.pth", var_config=config)
+    assert build_var(read_checkpoint(path), "cpu", torch.float32).config == config
+
+
+@pytest.mark.parametrize("sharing", [(1, 1), (0, 4), (2, 2)])
+def test_other_vqvaes_of_the_family(tmp_path, sharing):
+    config = tiny_vae_config(phi_sharing=sharing[0], num_phi=sharing[1])
+    path = write_trainer_file(tmp_path / "a.pth", vae_config=config)
+    assert build_vqvae(read_checkpoint(path), "cpu").config == config
+
+
+def test_official_names_load_strictly_elsewhere(checkpoint):
+    other = tiny_states(seed=9)[0]
+    model = build_var(checkpoint, "cpu", torch.float32)
+    model.load_state_dict(other, strict=True)
+    assert torch.equal(model.head.weight, other["head.weight"])

@@ -1,0 +1,148 @@
+"""From a checkpoint's weights to a model on its device: strictly, tensor by tensor, without a second whole copy.
+
+The model is laid out without memory first. Each weight then goes from the file straight to the precision and device
+where it stays. The model owns its memory, so a file that is overwritten later cannot change it.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .architecture import VARConfig, VQVAEConfig
+from .checkpoint import Checkpoint, naming
+from .errors import CheckpointError
+from .library import pair_problem
+from .transformer import VAR
+from .vqvae import VQVAE
+
+MAX_GROUPS = 3  # of keys named in a message
+
+
+def empty_var(config: VARConfig) -> VAR:
+    """A transformer whose parameters have names and shapes, but neither memory nor values."""
+    with torch.device("meta"):
+        return VAR(config)
+
+
+def empty_vqvae(config: VQVAEConfig) -> VQVAE:
+    """A VQVAE whose parameters have names and shapes, but neither memory nor values."""
+    with torch.device("meta"):
+        return VQVAE(config)
+
+
+def build_var(checkpoint: Checkpoint, device: torch.device | str, dtype: torch.dtype) -> VAR:
+    """Build the transformer of a checkpoint.
+
+    Args:
+        checkpoint: holds a transformer.
+        device: where the model goes.
+        dtype: precision of its weights; the scale indices stay integers.
+
+    Returns:
+        The model in evaluation mode, without gradients.
+
+    Raises:
+        CheckpointError: there is no transformer, or its weights do not fit the sizes they tell.
+    """
+    if checkpoint.var_state is None:
+        raise CheckpointError(
+            f"{checkpoint.path}: the file holds a VQVAE alone. Expected a VAR transformer: choose its checkpoint, and "
+            "give this file as its VQVAE."
+        )
+    with naming(checkpoint.path):
+        return _load(empty_var(checkpoint.var_config), checkpoint.var_state, "VAR", device, dtype)
+
+
+def build_vqvae(checkpoint: Checkpoint, device: torch.device | str) -> VQVAE:
+    """Build the VQVAE of a checkpoint, in float32, in evaluation mode, without gradients.
+
+    Raises:
+        CheckpointError: there is no VQVAE, or its weights do not fit the sizes they tell.
+    """
+    if checkpoint.vae_state is None:
+        raise CheckpointError(
+            f"{checkpoint.path}: the file holds no VQVAE. Expected one with {_wanted_vae(checkpoint)}: give its file, "
+            "too (`vae=`, on the command line `--vae`)."
+        )
+    with naming(checkpoint.path):
+        return _load(empty_vqvae(checkpoint.vae_config), checkpoint.vae_state, "VQVAE", device, torch.float32)
+
+
+def check(checkpoint: Checkpoint) -> None:
+    """Find out whether the models of a checkpoint can be built and fit each other, without reading their weights.
+
+    Raises:
+        CheckpointError: they cannot.
+    """
+    with naming(checkpoint.path):
+        if checkpoint.var_state is not None:
+            _check_fit(empty_var(checkpoint.var_config).state_dict(), checkpoint.var_state, "VAR")
+        if checkpoint.vae_state is not None:
+            _check_fit(empty_vqvae(checkpoint.vae_config).state_dict(), checkpoint.vae_state, "VQVAE")
+        if checkpoint.var_config is not None and checkpoint.vae_config is not None:
+            problem = pair_problem(checkpoint.var_config, checkpoint.vae_config)
+            if problem:
+                raise CheckpointError(f"{problem} Use the VQVAE that the transformer was trained with.")
+
+
+def _wanted_vae(checkpoint: Checkpoint) -> str:
+    config = checkpoint.var_config
+    if config is None:
+        return "the transformer's vocabulary"
+    return f"a vocabulary of {config.vocab_size} and {config.z_channels} latent channels"
+
+
+def _load(model: nn.Module, state: Mapping[str, Tensor], name: str, device, dtype: torch.dtype):
+    """Give an empty model its weights."""
+    expected = model.state_dict()
+    _check_fit(expected, state, name)
+    own = {}
+    for key, slot in expected.items():
+        target = dtype if slot.is_floating_point() else slot.dtype
+        own[key] = state[key].to(device, target, copy=True, memory_format=torch.contiguous_format)
+    model.load_state_dict(own, strict=True, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def _check_fit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], name: str) -> None:
+    """Compare names, shapes and kinds of numbers; all differences make one message."""
+    problems = []
+    missing = [key for key in expected if key not in found]
+    if missing:
+        problems.append(f"{_keys(len(missing))} missing ({_summarize(missing)})")
+    unexpected = [key for key in found if key not in expected]
+    if unexpected:
+        problems.append(f"{_keys(len(unexpected))} unexpected ({_summarize(unexpected)})")
+    shared = [key for key in expected if key in found]
+    misshaped = [key for key in shared if expected[key].shape != found[key].shape]
+    if misshaped:
+        key = misshaped[0]
+        example = f"{key} is {tuple(found[key].shape)}, expected {tuple(expected[key].shape)}"
+        more = f"; {_summarize(misshaped)}" if len(misshaped) > 1 else ""
+        problems.append(f"{_keys(len(misshaped))} of another shape ({example}{more})")
+    mistyped = [key for key in shared if expected[key].is_floating_point() and not found[key].is_floating_point()]
+    if mistyped:
+        example = f"{mistyped[0]} is {str(found[mistyped[0]].dtype).removeprefix('torch.')}"
+        problems.append(f"{_keys(len(mistyped))} not of floating-point numbers ({example})")
+    if problems:
+        raise CheckpointError(
+            f"The weights do not fit a {name} of the sizes they tell: {'; '.join(problems)}. Expected the "
+            f"{len(expected)} entries of the reference implementation. Save the whole state dict, or fetch it again."
+        )
+
+
+def _keys(count: int) -> str:
+    return "1 key is" if count == 1 else f"{count} keys are"
+
+
+def _summarize(keys: Iterable[str]) -> str:
+    """Keys by group, the numbers in their names left out: `blocks.*.attn.proj.weight ×16`."""
+    groups = Counter(re.sub(r"(?<=\.)\d+(?=\.|$)", "*", key) for key in keys)
+    shown = [f"{group} ×{count}" if count > 1 else group for group, count in groups.most_common(MAX_GROUPS)]
+    if len(groups) > MAX_GROUPS:
+        rest = len(groups) - MAX_GROUPS
+        shown.append(f"and {rest} more {'kind' if rest == 1 else 'kinds'}")
+    return ", ".join(shown)
