@@ -1,0 +1,252 @@
+"""The pipeline: loading, sampling, streaming, editing, coding."""
+
+import pytest
+import torch
+from PIL import Image
+from tiny import tiny_vae_config, write_trainer_file
+
+from var import sampling
+from var.checkpoint import read_checkpoint
+from var.errors import CheckpointError
+from var.pipeline import VARPipeline
+
+CALL = dict(class_labels=[0, 3, None], seed=[1, 2, 3], output_type="pt")
+
+
+@pytest.fixture(scope="module")
+def trainer_file(tmp_path_factory):
+    names = ["ant", "bee", "cat", "dog", "emu"]
+    return write_trainer_file(tmp_path_factory.mktemp("checkpoints") / "a.pth", class_names=names)
+
+
+@pytest.fixture(scope="module")
+def pipe(trainer_file):
+    return VARPipeline.from_checkpoint(trainer_file, device="cpu")
+
+
+def known_image(pipe):
+    return torch.rand(1, 3, pipe.image_size, pipe.image_size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_what_a_pipeline_tells(pipe, trainer_file):
+    assert pipe.class_names == ["ant", "bee", "cat", "dog", "emu"]
+    assert pipe.image_size == 16
+    assert (pipe.device, pipe.dtype) == (torch.device("cpu"), torch.float32)
+    assert pipe.checkpoint.path == trainer_file
+
+
+def test_classes_without_names_have_numbers(tmp_path):
+    pipe = VARPipeline.from_checkpoint(write_trainer_file(tmp_path / "a.pth"), device="cpu")
+    assert pipe.class_names == [f"class {i}" for i in range(5)]
+
+
+def test_checkpoint_that_was_read_already(pipe, trainer_file):
+    again = VARPipeline.from_checkpoint(read_checkpoint(trainer_file), device="cpu")
+    assert torch.equal(again(**CALL).tokens, pipe(**CALL).tokens)
+
+
+def test_vqvae_from_another_file(pipe, trainer_file, tmp_path):
+    alone = write_trainer_file(tmp_path / "alone.pth", with_vae=False)
+    paired = VARPipeline.from_checkpoint(alone, vae=trainer_file, device="cpu")
+    assert torch.equal(paired(**CALL).images, pipe(**CALL).images)
+
+
+def test_no_vqvae_is_told(tmp_path):
+    alone = write_trainer_file(tmp_path / "alone.pth", with_vae=False)
+    with pytest.raises(CheckpointError, match=r"alone\.pth.*VQVAE"):
+        VARPipeline.from_checkpoint(alone, device="cpu")
+
+
+def test_vqvae_alone_is_told(trainer_file, tmp_path):
+    path = tmp_path / "vae.pth"
+    torch.save(read_checkpoint(trainer_file).vae_state, path)
+    with pytest.raises(CheckpointError, match=r"vae\.pth.*VQVAE alone"):
+        VARPipeline.from_checkpoint(path, device="cpu")
+
+
+def test_vqvae_that_does_not_fit_is_told(trainer_file, tmp_path):
+    path = tmp_path / "other.pth"
+    other = read_checkpoint(write_trainer_file(path, vae_config=tiny_vae_config(vocab_size=32)))
+    torch.save(other.vae_state, tmp_path / "vae.pth")
+    with pytest.raises(CheckpointError, match=r"a\.pth and .*vae\.pth.*vocabulary 64 and 32"):
+        VARPipeline.from_checkpoint(trainer_file, vae=tmp_path / "vae.pth", device="cpu")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        VARPipeline.from_checkpoint(tmp_path / "none.pth")
+
+
+def test_unknown_device(trainer_file):
+    with pytest.raises(ValueError, match="device must be"):
+        VARPipeline.from_checkpoint(trainer_file, device="abacus")
+
+
+def test_precision_of_the_transformer_alone(trainer_file):
+    pipe = VARPipeline.from_checkpoint(trainer_file, device="cpu", dtype=torch.bfloat16)
+    assert pipe.var.head.weight.dtype == torch.bfloat16
+    assert pipe.vqvae.decoder.conv_in.weight.dtype == torch.float32
+    assert pipe(**CALL).images.isfinite().all()
+
+
+def test_pil_images(pipe):
+    result = pipe([0, 1])
+    assert [(type(image), image.size, image.mode) for image in result.images] == [(Image.Image, (16, 16), "RGB")] * 2
+
+
+def test_tensor_images(pipe):
+    images = pipe(**CALL).images
+    assert images.shape == (3, 3, 16, 16) and images.dtype == torch.float32
+    assert images.min() >= 0 and images.max() <= 1
+
+
+def test_tokens(pipe):
+    tokens = pipe(**CALL).tokens
+    assert tokens.shape == (3, 30) and tokens.dtype == torch.int64
+
+
+def test_results_are_ordinary_tensors(pipe):
+    result = pipe(**CALL)
+    made = [result.images, result.tokens, pipe.encode(known_image(pipe)), pipe.decode(result.tokens)]
+    assert not any(tensor.is_inference() for tensor in made)
+
+
+def test_images_are_those_of_the_tokens(pipe):
+    result = pipe(**CALL)
+    torch.testing.assert_close(pipe.decode(result.tokens), result.images, rtol=0, atol=1e-5)
+
+
+def test_image_alone_has_the_same_pixels(pipe):
+    alone = pipe([3], seed=[2], output_type="pt")
+    assert torch.equal(alone.images[0], pipe(**CALL).images[1])
+
+
+def test_a_step_for_each_scale(pipe):
+    steps = list(pipe.stream(**CALL))
+    assert [(step.scale_index, step.num_scales, step.patch_num) for step in steps] == [
+        (0, 4, 1),
+        (1, 4, 2),
+        (2, 4, 3),
+        (3, 4, 4),
+    ]
+
+
+def test_only_the_last_step_has_the_result(pipe):
+    results = [step.result for step in pipe.stream(**CALL)]
+    assert results[:-1] == [None] * 3
+    assert torch.equal(results[-1].tokens, pipe(**CALL).tokens)
+
+
+def test_every_step_has_a_preview_also_later(pipe):
+    steps = list(pipe.stream(**CALL))
+    previews = [step.preview() for step in steps]
+    assert [len(images) for images in previews] == [3] * 4
+    assert previews[0][0].tobytes() != previews[-1][0].tobytes()
+
+
+def test_preview_of_the_last_step_is_the_result(pipe):
+    *_, step = pipe.stream([0, 1])
+    assert [image.tobytes() for image in step.preview()] == [image.tobytes() for image in step.result.images]
+
+
+def test_preview_with_little_memory_shows_the_finished_images_too(pipe, monkeypatch):
+    whole = sampling.generate_part
+
+    def small(*args):
+        if len(args[-1]) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        yield from whole(*args)
+
+    expected = pipe(**CALL)
+    monkeypatch.setattr(sampling, "generate_part", small)
+    steps = list(pipe.stream(**CALL))
+    assert [len(step.preview()) for step in steps] == [2] * 4 + [3] * 4
+    assert torch.equal(steps[-1].result.images, expected.images)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"class_labels": [5]}, "0 to 4"), ({"top_p": 2}, "top_p"), ({"output_type": "png"}, "output_type")],
+)
+def test_bad_argument_is_told_before_the_first_step(pipe, changes, words):
+    with pytest.raises(ValueError, match=words):
+        pipe.stream(**{**CALL, **changes})
+
+
+def test_interleaved_streams_give_what_each_gives_alone(pipe):
+    other = dict(class_labels=[2, 2], seed=9, cfg_scale=1.0, output_type="pt")
+    first, second = list(zip(pipe.stream(**CALL), pipe.stream(**other), strict=True))[-1]
+    assert torch.equal(first.result.tokens, pipe(**CALL).tokens)
+    assert torch.equal(second.result.tokens, pipe(**other).tokens)
+
+
+def test_abandoned_stream_does_no_harm(pipe):
+    expected = pipe(**CALL).tokens
+    abandoned = pipe.stream(**CALL)
+    next(abandoned)
+    abandoned.close()
+    assert torch.equal(pipe(**CALL).tokens, expected)
+
+
+def test_weights_are_not_changed(pipe):
+    before = {key: tensor.clone() for key, tensor in pipe.var.state_dict().items()}
+    pipe(**CALL)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in pipe.var.state_dict().items())
+
+
+def test_encode_then_decode_is_the_reconstruction(pipe):
+    image = known_image(pipe)
+    expected = pipe.vqvae.decode(pipe.vqvae.encode(image, pipe.var.config.patch_nums), pipe.var.config.patch_nums)
+    torch.testing.assert_close(pipe.decode(pipe.encode(image)) * 2 - 1, expected, rtol=0, atol=1e-5)
+
+
+def test_encode_of_a_wrong_size(pipe):
+    with pytest.raises(ValueError, match=r"\(B, 3, 16, 16\)"):
+        pipe.encode(torch.zeros(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (torch.zeros(1, 30), "int64"),
+        (torch.zeros(1, 29, dtype=torch.int64), "shape"),
+        (torch.zeros(30, dtype=torch.int64), "shape"),
+        (torch.full((1, 30), 64), "0 to 63; found 64"),
+        (torch.full((1, 30), -1), "0 to 63; found -1"),
+    ],
+)
+def test_decode_of_no_tokens(pipe, tokens, words):
+    with pytest.raises(ValueError, match=words):
+        pipe.decode(tokens)
+
+
+def test_edit_that_keeps_everything_is_the_reconstruction(pipe):
+    image = known_image(pipe)
+    result = pipe.edit(image, torch.ones(4, 4), [0, 1], seed=[4, 5], output_type="pt")
+    expected = pipe.decode(pipe.encode(image)).expand(2, -1, -1, -1)
+    torch.testing.assert_close(result.images, expected, rtol=0, atol=1e-5)
+
+
+def test_edit_leaves_the_image_and_the_mask_alone(pipe):
+    image, mask = known_image(pipe), torch.eye(4)
+    before = image.clone()
+    pipe.edit(image, mask, [0])
+    assert torch.equal(image, before) and torch.equal(mask, torch.eye(4))
+
+
+def test_edit_of_pil_images_of_any_size(pipe):
+    image, mask = Image.new("RGB", (40, 30), "teal"), Image.new("L", (40, 30), 255)
+    mask.paste(0, (0, 0, 20, 30))
+    assert pipe.edit(image, mask, [2], 7).images[0].size == (16, 16)
+
+
+def test_edit_streams(pipe):
+    *_, step = pipe.stream_edit(known_image(pipe), torch.eye(4), [0], seed=3)
+    assert torch.equal(step.result.tokens, pipe.edit(known_image(pipe), torch.eye(4), [0], seed=3).tokens)
+
+
+def test_edited_image_alone_is_that_of_the_batch(pipe):
+    arguments = dict(image=known_image(pipe), keep_mask=torch.eye(4), output_type="pt")
+    batch = pipe.edit(class_labels=[0, 1, 2], seed=[7, 8, 9], **arguments)
+    alone = pipe.edit(class_labels=[1], seed=[8], **arguments)
+    assert torch.equal(alone.tokens[0], batch.tokens[1])

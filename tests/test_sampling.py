@@ -1,0 +1,271 @@
+"""The sampler: removal, draws, guidance, seeds, little memory."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import tiny_states, tiny_vae_config, tiny_var_config
+
+from var import sampling
+from var.options import SamplingOptions
+from var.sampling import BatchDraws, Known, Lane, draw_tokens, generate, guide, keep_at_scales, keep_likely
+from var.transformer import VAR
+from var.vqvae import VQVAE
+
+OPTIONS = SamplingOptions([0, 3, None, 1, 2, 2, 4, 0], seed=[5, 0, 7, 7, 2**40, 1, 2, 3], top_k=20)
+
+
+@pytest.fixture(scope="module")
+def models():
+    var_state, vae_state = tiny_states()
+    model, vqvae = VAR(tiny_var_config()).eval(), VQVAE(tiny_vae_config()).eval()
+    model.load_state_dict(var_state)
+    vqvae.load_state_dict(vae_state)
+    return model.requires_grad_(False), vqvae.quantize.requires_grad_(False)
+
+
+def tokens_of(models, options, known=None):
+    parts = [scale.tokens for scale in generate(*models, options, known) if scale.tokens is not None]
+    return torch.cat(parts)
+
+
+def only(options, i):
+    """One image of the batch alone."""
+    return replace(options, class_labels=options.class_labels[i : i + 1], seed=options.seed[i : i + 1])
+
+
+def make_memory_small(monkeypatch, limit, scale_index=2, error=None):
+    """Let a part of more than `limit` images fail at a scale; returns the parts that were tried."""
+    tried, whole = [], sampling.generate_part
+
+    def small(*args):
+        images = args[-1]
+        tried.append(images)
+        for scale in whole(*args):
+            if len(images) > limit and scale.scale_index == scale_index:
+                raise error or torch.OutOfMemoryError("CUDA out of memory")
+            yield scale
+
+    monkeypatch.setattr(sampling, "generate_part", small)
+    return tried
+
+
+def test_top_k_keeps_the_largest_and_their_equals():
+    logits = torch.tensor([1.0, 3.0, 2.0, 2.0])
+    assert keep_likely(logits, 2, 0).isfinite().tolist() == [False, True, True, True]
+
+
+def test_top_p_keeps_the_smallest_set_that_holds_the_share():
+    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
+    assert keep_likely(logits, 0, 0.9).isfinite().tolist() == [True, True, True, False]
+
+
+def test_top_p_never_removes_the_largest():
+    logits = torch.tensor([0.1, 5.0, 0.2])
+    assert keep_likely(logits, 0, 1e-9).isfinite().tolist() == [False, True, False]
+
+
+def test_top_p_counts_what_top_k_left():
+    logits = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()  # after top-2: 0.571 and 0.429
+    assert keep_likely(logits, 2, 0.55).isfinite().tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize("top_k", [0, 4, 900])
+def test_top_k_off(top_k):
+    logits = torch.randn(3, 4)
+    assert torch.equal(keep_likely(logits, top_k, 0), logits)
+
+
+def test_removal_leaves_its_input_alone():
+    logits = torch.randn(2, 9, 50)
+    before = logits.clone()
+    keep_likely(logits, 5, 0.5)
+    assert torch.equal(logits, before)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_draw_is_multinomial_token_for_token(seed):
+    logits = keep_likely(torch.randn(2, 9, 100) * 3, 30, 0.95)
+    expected = torch.multinomial(
+        logits.softmax(-1).view(18, 100), 1, replacement=True, generator=torch.Generator().manual_seed(seed)
+    )
+    draws = BatchDraws(seed, 2, range(2), torch.device("cpu")).exponential(9, 100)
+    assert torch.equal(draw_tokens(logits, draws), expected.view(2, 9))
+
+
+def test_part_of_a_batch_sees_the_draws_of_the_whole():
+    whole = BatchDraws(3, 4, range(4), torch.device("cpu"))
+    part = BatchDraws(3, 4, range(1, 3), torch.device("cpu"))
+    for places in (1, 4):
+        assert torch.equal(whole.exponential(places, 10)[1:3], part.exponential(places, 10))
+
+
+def test_guidance():
+    conditional, unconditional = torch.randn(2, 3, 5), torch.randn(2, 3, 5)
+    guided = guide(torch.cat((conditional, unconditional)), 1.5)
+    torch.testing.assert_close(guided, conditional + 1.5 * (conditional - unconditional))
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        (SamplingOptions([0, 1], cfg_scale=0), 2),
+        (SamplingOptions([0, 1], cfg_scale=1), 4),
+        (SamplingOptions([None, None], cfg_scale=1), 2),
+        (SamplingOptions([None, 1], cfg_scale=1), 4),
+    ],
+)
+def test_unconditional_half_is_computed_only_where_it_matters(models, options, rows):
+    assert Lane(models[0], options, range(2)).condition.shape[0] == rows
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_skipping_the_unconditional_half_keeps_the_tokens(models, seed):
+    model, quantizer = models
+    options = SamplingOptions([0, 3], seed=seed, cfg_scale=0)
+    both_halves = Lane(model, replace(options, cfg_scale=1.0), range(2))
+    for _ in model.config.patch_nums:
+        both_halves.advance(model, quantizer, options, None)
+    assert torch.equal(torch.cat(both_halves.tokens, dim=1), tokens_of(models, options))
+
+
+@pytest.mark.parametrize("changes", [{}, {"cfg_scale": 0.0}, {"more_smooth": True}, {"top_k": 0, "top_p": 0.0}])
+def test_image_alone_is_the_image_of_the_batch(models, changes):
+    options = replace(OPTIONS, **changes)
+    alone = [tokens_of(models, only(options, i)) for i in range(options.batch_size)]
+    assert torch.equal(torch.cat(alone), tokens_of(models, options))
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 5])
+def test_latent_does_not_depend_on_the_size_of_the_batch(models, batch_size):
+    def last_latents(options):
+        *_, scale = generate(*models, options)
+        return scale.latents
+
+    part = replace(OPTIONS, class_labels=OPTIONS.class_labels[:batch_size], seed=OPTIONS.seed[:batch_size])
+    for alone, together in zip(last_latents(part), last_latents(OPTIONS), strict=False):
+        assert torch.equal(alone, together)
+
+
+def test_same_seed_and_class_give_the_same_image(models):
+    tokens = tokens_of(models, SamplingOptions([1, 1, 1], seed=[4, 9, 4]))
+    assert torch.equal(tokens[0], tokens[2])
+    assert not torch.equal(tokens[0], tokens[1])
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7])
+def test_batch_too_large_for_the_memory_has_the_same_tokens(models, monkeypatch, limit):
+    expected = tokens_of(models, OPTIONS)
+    make_memory_small(monkeypatch, limit)
+    assert torch.equal(tokens_of(models, OPTIONS), expected)
+
+
+@pytest.mark.parametrize("more_smooth", [False, True])
+def test_batch_of_one_seed_too_large_for_the_memory_has_the_same_tokens(models, monkeypatch, more_smooth):
+    options = replace(OPTIONS, seed=11, more_smooth=more_smooth)
+    expected = tokens_of(models, options)
+    make_memory_small(monkeypatch, 3)
+    assert torch.equal(tokens_of(models, options), expected)
+
+
+def test_memory_that_fails_inside_the_model(models, monkeypatch):
+    model, quantizer = models
+    options = replace(OPTIONS, seed=11)
+    expected, whole = tokens_of(models, options), model.logits
+
+    def small(x, *args, **kwargs):
+        if x.shape[0] > 2 * 2:
+            raise RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")
+        return whole(x, *args, **kwargs)
+
+    monkeypatch.setattr(model, "logits", small)
+    assert torch.equal(tokens_of(models, options), expected)
+
+
+def test_halved_batch_stays_halved_and_finished_images_are_kept(models, monkeypatch):
+    tried = make_memory_small(monkeypatch, 2)
+    tokens_of(models, OPTIONS)
+    assert tried == [range(0, 8), range(0, 4), range(0, 2), range(2, 4), range(4, 6), range(6, 8)]
+
+
+def test_memory_too_small_for_one_image_is_one_clear_error(models, monkeypatch):
+    make_memory_small(monkeypatch, 0)
+    with pytest.raises(torch.OutOfMemoryError, match="even one image"):
+        tokens_of(models, OPTIONS)
+
+
+def test_other_errors_pass(models, monkeypatch):
+    tried = make_memory_small(monkeypatch, 2, error=RuntimeError("a bug"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        tokens_of(models, OPTIONS)
+    assert len(tried) == 1
+
+
+def test_waiting_generation_leaves_no_mode_on(models):
+    scales = generate(*models, OPTIONS)
+    next(scales)
+    assert not torch.is_inference_mode_enabled() and torch.is_grad_enabled()
+
+
+def test_global_generator_is_not_used(models):
+    before = torch.get_rng_state()
+    tokens_of(models, OPTIONS)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_latent_of_an_earlier_scale_stays(models):
+    scales = generate(*models, OPTIONS)
+    first = next(scales).latents[0]
+    before = first.clone()
+    next(scales)
+    assert torch.equal(first, before)
+
+
+def test_interleaved_generations_do_not_meet(models):
+    other = replace(OPTIONS, seed=3, cfg_scale=1.0)
+    found = {}
+    for pair in zip(generate(*models, OPTIONS), generate(*models, other), strict=True):
+        found = {i: scale.tokens for i, scale in enumerate(pair)}
+    assert torch.equal(found[0], tokens_of(models, OPTIONS))
+    assert torch.equal(found[1], tokens_of(models, other))
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 1e-300])
+def test_low_temperature_takes_the_likeliest(models, temperature):
+    options = SamplingOptions([1, 1], seed=[0, 1], cfg_scale=0, top_k=0, top_p=0, temperature=temperature)
+    greedy = SamplingOptions([1, 1], seed=[2, 3], cfg_scale=0, top_k=1, top_p=0)
+    assert torch.equal(tokens_of(models, options), tokens_of(models, greedy))
+
+
+def test_logits_that_are_not_finite_are_told(models):
+    var_state, _ = tiny_states()
+    model = VAR(tiny_var_config()).eval().requires_grad_(False)
+    model.load_state_dict(var_state | {"head.bias": torch.full((64,), torch.nan)})
+    with pytest.raises(ValueError, match="not finite in float32"):
+        tokens_of((model, models[1]), OPTIONS)
+
+
+def test_one_scale_alone_can_be_sampled():
+    model = VAR(tiny_var_config(patch_nums=(2,))).eval().requires_grad_(False)
+    quantizer = VQVAE(tiny_vae_config()).quantize.requires_grad_(False)
+    assert tokens_of((model, quantizer), SamplingOptions([0])).shape == (1, 4)
+
+
+def test_smallest_scales_are_always_kept():
+    masks = keep_at_scales(torch.zeros(4, 4), (1, 2, 4))
+    assert [mask.float().mean().item() for mask in masks] == [1, 0, 0]
+
+
+def test_mask_of_the_last_scale_is_the_mask():
+    keep = torch.randint(0, 2, (4, 4)).float()
+    assert torch.equal(keep_at_scales(keep, (1, 2, 4))[-1][0, 0].float(), keep)
+
+
+def test_edit_that_keeps_all_gives_the_known_latent(models):
+    model, quantizer = models
+    patch_nums = model.config.patch_nums
+    known = [torch.randint(0, 64, (1, side**2)) for side in patch_nums]
+    *_, expected = quantizer.partial_sums(known, patch_nums)
+    keep = keep_at_scales(torch.ones(4, 4), patch_nums)
+    *_, scale = generate(model, quantizer, SamplingOptions([0, 1]), Known(known, keep))
+    torch.testing.assert_close(scale.latents[0], expected.expand(2, -1, -1, -1))

@@ -1,0 +1,307 @@
+"""The pipeline: from a checkpoint file to images, in one object that users script against.
+
+Letters: B images, L tokens of all scales, H and W pixels, h and w pixels of a mask, N side of the latent.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .build import build_var, build_vqvae
+from .checkpoint import Checkpoint, read_checkpoint
+from .decoding import Decoding, decode_latents
+from .device import choose_device, choose_dtype, prepare_device
+from .errors import CheckpointError
+from .images import check_images, read_image, read_mask, to_pil
+from .library import pair_problem, resolve
+from .options import SamplingOptions
+from .sampling import Known, generate, keep_at_scales
+from .transformer import VAR
+from .vqvae import VQVAE
+
+OUTPUT_TYPES = ("pil", "pt")
+
+
+class Result(NamedTuple):
+    """What a generation made.
+
+    Args:
+        images: list of PIL images, or a float tensor (B, 3, H, W) in [0, 1] where `output_type` is "pt".
+        tokens: int64 (B, L), the drawn tokens of all scales joined. After an edit also the tokens drawn where the known
+            image was kept; with `more_smooth` the tokens drawn beside the mixtures that made the image.
+    """
+
+    images: list[Image.Image] | Tensor
+    tokens: Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """One scale of a generation.
+
+    Args:
+        scale_index: 0-based.
+        num_scales: scales of an image.
+        patch_num: side of this scale's token map.
+        result: of the whole generation, in its last step; None before.
+    """
+
+    scale_index: int
+    num_scales: int
+    patch_num: int
+    result: Result | None = None
+    _decode: Callable[[], Tensor] = field(kw_only=True, repr=False)
+
+    def preview(self) -> list[Image.Image]:
+        """The images so far, decoded now: the finished ones and those in progress.
+
+        These are all, unless memory is too small to compute them at once; then the later ones follow in later steps.
+        """
+        return to_pil(self._decode())
+
+
+class VARPipeline:
+    """A transformer and a VQVAE that sample, edit, encode and decode images.
+
+    It keeps nothing of a generation, so generations may run interleaved and in threads.
+
+    Args:
+        model: the transformer.
+        vqvae: fits the transformer; float32, on the same device.
+        class_names: one for each class; None for "class 0" and so on.
+        checkpoint: where the transformer came from, if from a file.
+
+    Attributes:
+        var, vqvae: the models.
+        checkpoint: where they came from.
+        class_names: list of str, one for each class.
+        image_size: pixels per side.
+        device, dtype: of the transformer.
+    """
+
+    def __init__(
+        self, model: VAR, vqvae: VQVAE, class_names: Sequence[str] | None = None, checkpoint: Checkpoint | None = None
+    ):
+        self.var = model
+        self.vqvae = vqvae
+        self.checkpoint = checkpoint
+        self.class_names = list(class_names or (f"class {i}" for i in range(model.config.num_classes)))
+        self.image_size = model.config.patch_nums[-1] * vqvae.config.downsampling
+        self.device = model.word_embed.weight.device
+        self.dtype = model.word_embed.weight.dtype
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        source: str | Path | Checkpoint,
+        vae: str | Path | Checkpoint | None = None,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+    ) -> "VARPipeline":
+        """Load a checkpoint.
+
+        On a CUDA device this turns on TF32 products for the whole process.
+
+        Args:
+            source: a path, "hf://owner/repo/path/in/repo", or a checkpoint that was read already.
+            vae: the same for a separate VQVAE; not needed where the checkpoint carries one.
+            device: "cpu", "cuda", "cuda:1", "mps"; None for the best that the machine has.
+            dtype: precision of the transformer; None for the best on the device. The VQVAE is float32 always.
+
+        Raises:
+            CheckpointError: a file that cannot be used, or no VQVAE that fits.
+            FileNotFoundError: there is no such file.
+            ValueError: a device that is not there, or an unknown precision.
+        """
+        device = choose_device(device)
+        dtype = choose_dtype(device, dtype)
+        checkpoint = source if isinstance(source, Checkpoint) else read_checkpoint(resolve(source))
+        if vae is None:
+            vae_checkpoint = checkpoint
+        else:
+            vae_checkpoint = vae if isinstance(vae, Checkpoint) else read_checkpoint(resolve(vae))
+        if checkpoint.var_config is not None and vae_checkpoint.vae_config is not None:
+            problem = pair_problem(checkpoint.var_config, vae_checkpoint.vae_config)
+            if problem:
+                paths = " and ".join(str(path) for path in dict.fromkeys((checkpoint.path, vae_checkpoint.path)))
+                raise CheckpointError(f"{paths}: {problem} Use the VQVAE that the transformer was trained with.")
+        prepare_device(device)
+        vqvae = build_vqvae(vae_checkpoint, device)  # first: where there is none, no large transformer is read in vain
+        return cls(build_var(checkpoint, device, dtype), vqvae, checkpoint.class_names, checkpoint)
+
+    def __call__(
+        self,
+        class_labels: Sequence[int | None],
+        seed: int | Sequence[int] = 0,
+        cfg_scale: float = 4.0,
+        top_k: int = 900,
+        top_p: float = 0.95,
+        more_smooth: bool = False,
+        temperature: float = 1.0,
+        output_type: str = "pil",
+    ) -> Result:
+        """Sample images; the arguments and errors are those of `stream`."""
+        return last_result(
+            self.stream(class_labels, seed, cfg_scale, top_k, top_p, more_smooth, temperature, output_type)
+        )
+
+    def stream(
+        self,
+        class_labels: Sequence[int | None],
+        seed: int | Sequence[int] = 0,
+        cfg_scale: float = 4.0,
+        top_k: int = 900,
+        top_p: float = 0.95,
+        more_smooth: bool = False,
+        temperature: float = 1.0,
+        output_type: str = "pil",
+    ) -> Iterator[Step]:
+        """Sample images, a step a scale.
+
+        Where memory is too small for all images at once they are made in parts, and each part takes a step a scale.
+
+        Args:
+            class_labels: class index of each image; None in the list: the unconditional class.
+            seed: int, for one generator for the whole batch, draw for draw as the reference implementation; or list of
+                int, one generator an image, so that an image does not depend on its neighbours.
+            cfg_scale: strength of classifier-free guidance, >= 0; 0 is off.
+            top_k: draw among the k likeliest tokens; 0 is off.
+            top_p: draw among the likeliest tokens that hold this share of the probability, 0 to 1; 0 is off.
+            more_smooth: embed mixtures of tokens: smoother, less diverse images.
+            temperature: divides the logits, > 0.
+            output_type: "pil" or "pt".
+
+        Returns:
+            An iterator of steps, the last of which carries the result. Nothing is computed before the first is asked
+            for; dropping the iterator ends the generation.
+
+        Raises:
+            ValueError: at once, for an argument out of range; later, where the weights or a small precision give
+                numbers that are not finite.
+            torch.OutOfMemoryError: the memory is too small for even one image.
+        """
+        options = self._options(class_labels, seed, cfg_scale, top_k, top_p, more_smooth, temperature, output_type)
+        return self._steps(options, output_type, known=None)
+
+    def edit(
+        self, image: Image.Image | Tensor, keep_mask: Image.Image | Tensor, class_labels, *args, **kwargs
+    ) -> Result:
+        """Make a part of an image anew; the arguments and errors are those of `stream_edit`."""
+        return last_result(self.stream_edit(image, keep_mask, class_labels, *args, **kwargs))
+
+    def stream_edit(
+        self,
+        image: Image.Image | Tensor,
+        keep_mask: Image.Image | Tensor,
+        class_labels: Sequence[int | None],
+        seed: int | Sequence[int] = 0,
+        cfg_scale: float = 4.0,
+        top_k: int = 900,
+        top_p: float = 0.95,
+        more_smooth: bool = False,
+        temperature: float = 1.0,
+        output_type: str = "pil",
+    ) -> Iterator[Step]:
+        """Make a part of an image anew (in- and out-painting), a step a scale.
+
+        Args:
+            image: PIL image of any size, of which the middle square is taken, or float (1, 3, H, W) in [-1, 1].
+            keep_mask: PIL image or tensor (h, w) that covers the whole image; nonzero = keep.
+            class_labels: of the new part; each makes one image. This and all further arguments as in `stream`.
+
+        Returns:
+            An iterator of steps, the last of which carries the result.
+
+        Raises:
+            ValueError: an argument out of range, at once.
+        """
+        options = self._options(class_labels, seed, cfg_scale, top_k, top_p, more_smooth, temperature, output_type)
+        patch_nums = self.var.config.patch_nums
+        keep = read_mask(keep_mask, image, patch_nums[-1]).to(self.device)  # (N, N)
+        pixels = read_image(image, self.image_size).to(self.device)  # (1, 3, H, W)
+        with torch.inference_mode():
+            known = Known(self.vqvae.encode(pixels, patch_nums), keep_at_scales(keep, patch_nums))
+        return self._steps(options, output_type, known)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Tokens of images.
+
+        Args:
+            images: float (B, 3, H, W) in [-1, 1], H = W = `image_size`.
+
+        Returns:
+            int64 (B, L), all scales joined.
+
+        Raises:
+            ValueError: another shape, kind or range of numbers.
+        """
+        check_images(images, self.image_size)
+        with torch.inference_mode():
+            images = images.to(self.device, torch.float32)
+            tokens = torch.cat(self.vqvae.encode(images, self.var.config.patch_nums), dim=1)  # (B, L)
+        return tokens.clone()
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Images of tokens.
+
+        Args:
+            tokens: int64 (B, L), all scales joined.
+
+        Returns:
+            float (B, 3, H, W) in [0, 1].
+
+        Raises:
+            ValueError: another shape or kind, or a token out of range.
+        """
+        config = self.var.config
+        if not isinstance(tokens, Tensor) or tokens.dtype != torch.int64:
+            found = getattr(tokens, "dtype", type(tokens).__name__)
+            raise ValueError(f"tokens must be an int64 tensor (B, {config.num_tokens}), not {found}")
+        if tokens.ndim != 2 or tokens.shape[0] == 0 or tokens.shape[1] != config.num_tokens:
+            raise ValueError(f"tokens must have shape (B, {config.num_tokens}), not {tuple(tokens.shape)}")
+        if not (tokens.min() >= 0 and tokens.max() < config.vocab_size):
+            raise ValueError(f"tokens must be 0 to {config.vocab_size - 1}; found {tokens.min()} to {tokens.max()}")
+        with torch.inference_mode():
+            scales = tokens.to(self.device).split([patch_num**2 for patch_num in config.patch_nums], dim=1)
+            *_, latent = self.vqvae.quantize.partial_sums(scales, config.patch_nums)  # (B, C, N, N)
+        return decode_latents(self.vqvae, [latent])
+
+    def _options(self, class_labels, seed, cfg_scale, top_k, top_p, more_smooth, temperature, output_type):
+        """The options of one generation, checked."""
+        options = SamplingOptions(class_labels, seed, cfg_scale, top_k, top_p, more_smooth, temperature)
+        options.check(self.var.config.num_classes)
+        if output_type not in OUTPUT_TYPES:
+            raise ValueError(f"output_type must be 'pil' or 'pt', not {output_type!r}")
+        return options
+
+    def _steps(self, options: SamplingOptions, output_type: str, known: Known | None) -> Iterator[Step]:
+        """Generate and, where asked, decode."""
+        config, vqvae = self.var.config, self.vqvae
+        finished: tuple[Tensor, ...] = ()  # of the parts that are done, each (b, 3, H, W) in [0, 1]
+        tokens: tuple[Tensor, ...] = ()
+        for scale in generate(self.var, vqvae.quantize, options, known):
+            result = None
+            if scale.tokens is None:
+                decode = Decoding(vqvae, finished, scale.latents)
+            else:
+                finished += (decode_latents(vqvae, scale.latents),)
+                tokens += (scale.tokens,)
+                decode = Decoding(vqvae, finished, [])
+                if scale.images.stop == options.batch_size:
+                    images = torch.cat(finished)  # (B, 3, H, W)
+                    result = Result(to_pil(images) if output_type == "pil" else images, torch.cat(tokens))
+            patch_num = config.patch_nums[scale.scale_index]
+            yield Step(scale.scale_index, config.num_scales, patch_num, result, _decode=decode)
+
+
+def last_result(steps: Iterator[Step]) -> Result:
+    """Run a generation to its end."""
+    result = None
+    for step in steps:
+        result = step.result
+    return result

@@ -1,0 +1,316 @@
+"""The sampler: from class labels to tokens and a latent, one scale a step.
+
+Letters: B images, b images computed together, L tokens of all scales, V vocabulary, C latent channels, N side of the
+latent, n side of one scale.
+Source: arXiv 2404.02905, section 3, and the reference implementation's `autoregressive_infer_cfg`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .device import free_memory, is_out_of_memory
+from .options import SamplingOptions
+from .quantizer import MultiScaleQuantizer, resize_area
+from .transformer import VAR, KeyValueCache
+
+MIN_TEMPERATURE = torch.finfo(torch.float32).tiny  # anything lower would be 0 in float32
+ALWAYS_KEPT_PLACES = 3  # scales this small only set the tone of an image: an edit keeps all of them
+
+
+@dataclass(frozen=True)
+class Known:
+    """The part of an image that an edit keeps.
+
+    Args:
+        tokens: of the known image, one int64 (1, n²) for each scale.
+        keep: bool (1, 1, n, n) for each scale, True where the known token stays.
+    """
+
+    tokens: Sequence[Tensor]
+    keep: Sequence[Tensor]
+
+
+def keep_at_scales(keep: Tensor, patch_nums: Sequence[int]) -> list[Tensor]:
+    """The keep mask of every scale.
+
+    Args:
+        keep: float (N, N), 1 = keep.
+        patch_nums: side of the token map of each scale.
+
+    Returns:
+        One bool (1, 1, n, n) for each scale.
+    """
+    masks = []
+    for patch_num in patch_nums:
+        mask = F.interpolate(keep[None, None].float(), size=(patch_num, patch_num), mode="bilinear")  # (1, 1, n, n)
+        masks.append(mask > 0.5 if patch_num**2 > ALWAYS_KEPT_PLACES else torch.ones_like(mask, dtype=torch.bool))
+    return masks
+
+
+class BatchDraws:
+    """Random draws of one generator for a whole batch, of which a part of the images is computed.
+
+    Always the whole batch is drawn, as the reference implementation does in one call a scale, so that a batch computed
+    in parts for lack of memory sees the same draws.
+
+    Args:
+        seed: of the generator.
+        batch_size: images of the whole batch.
+        images: those whose draws are wanted.
+        device: of the generator and the draws.
+    """
+
+    def __init__(self, seed: int, batch_size: int, images: range, device: torch.device):
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.batch_size = batch_size
+        self.images = images
+
+    def exponential(self, places: int, vocab_size: int) -> Tensor:
+        """Exponential draws, float32 (b, places, V)."""
+        draws = torch.empty(self.batch_size, places, vocab_size, device=self.generator.device)
+        return draws.exponential_(generator=self.generator)[self.images.start : self.images.stop]
+
+
+class ImageDraws:
+    """Random draws of one generator an image.
+
+    Args:
+        seeds: one for each image.
+        device: of the generators and the draws.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device):
+        self.device = device
+        self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+    def exponential(self, places: int, vocab_size: int) -> Tensor:
+        """Exponential draws, float32 (b, places, V)."""
+        draws = torch.empty(len(self.generators), places, vocab_size, device=self.device)
+        for image_draws, generator in zip(draws, self.generators, strict=True):
+            image_draws.exponential_(generator=generator)
+        return draws
+
+
+def guide(logits: Tensor, strength: float) -> Tensor:
+    """Classifier-free guidance: (1 + t) · conditional - t · unconditional.
+
+    Args:
+        logits: (2b, n², V), the unconditional ones in the second half.
+        strength: t, >= 0.
+
+    Returns:
+        (b, n², V).
+    """
+    conditional, unconditional = logits.chunk(2)  # each (b, n², V)
+    return (1 + strength) * conditional - strength * unconditional
+
+
+def keep_likely(logits: Tensor, top_k: int, top_p: float) -> Tensor:
+    """Remove unlikely tokens, by rank and then by share of the probability.
+
+    Args:
+        logits: (..., V).
+        top_k: keep the k largest and their equals; 0, or V and more, is off.
+        top_p: then keep the largest that hold this share; never removes the largest. 0 is off.
+
+    Returns:
+        (..., V), -inf where removed.
+    """
+    if 0 < top_k < logits.shape[-1]:
+        smallest_kept = logits.topk(top_k, dim=-1, sorted=False).values.amin(-1, keepdim=True)  # (..., 1)
+        logits = logits.masked_fill(logits < smallest_kept, -torch.inf)
+    if top_p > 0:
+        # all of the vocabulary is sorted, not just the survivors of top-k: the sums round as the reference's do
+        ascending, order = logits.sort(-1)  # each (..., V)
+        removed = ascending.softmax(-1).cumsum_(-1) <= 1 - top_p
+        removed[..., -1] = False
+        logits = logits.masked_fill(torch.empty_like(removed).scatter_(-1, order, removed), -torch.inf)
+    return logits
+
+
+def draw_tokens(logits: Tensor, draws: Tensor) -> Tensor:
+    """Draw one token a place.
+
+    The same computation as `torch.multinomial` with one sample, token for token, with the exponential draws from
+    outside, so that they can come from several generators; and without its checks, which wait for the device.
+
+    Args:
+        logits: (b, n², V).
+        draws: exponential, of the same shape.
+
+    Returns:
+        int64 (b, n²).
+    """
+    return logits.softmax(-1).div_(draws).argmax(-1)
+
+
+def soft_embedding(logits: Tensor, draws: Tensor, codebook: Tensor, ratio: float) -> Tensor:
+    """Embed a mixture of tokens, by Gumbel-softmax; the temperature falls from scale to scale.
+
+    Args:
+        logits: (b, n², V), -inf where removed.
+        draws: exponential, of the same shape.
+        codebook: (V, C).
+        ratio: place of the scale among all, 0 to 1.
+
+    Returns:
+        (b, n², C).
+    """
+    temperature = max(0.27 * (1 - ratio * 0.95), 0.005)
+    noisy = logits.mul(1 + ratio) + -draws.log()  # (b, n², V)
+    return noisy.div_(temperature).softmax(-1) @ codebook
+
+
+class Lane:
+    """The state of images that are computed together in one generation.
+
+    Args:
+        model: the transformer.
+        options: of the whole batch.
+        images: which of the batch are in this lane.
+    """
+
+    def __init__(self, model: VAR, options: SamplingOptions, images: range):
+        weight = model.word_embed.weight
+        device = weight.device
+        labels = [model.null_class if label is None else label for label in options.class_labels]
+        rows = labels[images.start : images.stop]
+        has_classes = any(label != model.null_class for label in rows)
+        self.guided = options.cfg_scale > 0 and has_classes and model.config.num_scales > 1
+        if self.guided:
+            rows = rows + [model.null_class] * len(images)
+        self.condition = model.class_emb(torch.tensor(rows, device=device))  # (b or 2b, D)
+        self.modulations = model.modulations(self.condition)
+        self.cache = KeyValueCache(model.config, len(rows), device, weight.dtype)
+        if options.seeded_by_image:
+            self.draws = ImageDraws(options.seed[images.start : images.stop], device)
+        else:
+            self.draws = BatchDraws(options.seed, options.batch_size, images, device)
+        self.latent: Tensor | None = None  # (b, C, N, N) after the first scale
+        self.tokens: list[Tensor] = []  # one int64 (b, n²) a scale
+        self.finite = torch.ones((), dtype=torch.bool, device=device)
+
+    def advance(
+        self, model: VAR, quantizer: MultiScaleQuantizer, options: SamplingOptions, known: Known | None
+    ) -> None:
+        """Generate the next scale."""
+        config, scale_index = model.config, len(self.tokens)
+        patch_num = config.patch_nums[scale_index]
+        ratio = scale_index / max(1, config.num_scales - 1)
+
+        features = None if self.latent is None else resize_area(self.latent, patch_num)  # (b, C, n, n)
+        x = model.embed_scale(features, self.condition, scale_index)
+        if self.guided and features is not None:
+            x = x.repeat(2, 1, 1)  # (2b, n², D)
+        logits = model.logits(x, self.modulations, cache=self.cache)  # (b or 2b, n², V)
+        if self.guided:
+            logits = guide(logits, options.cfg_scale * ratio)  # (b, n², V)
+        self.finite = self.finite & logits.isfinite().all()
+        if options.temperature != 1:  # the largest becomes 0, so that no temperature is too low
+            logits = (logits - logits.amax(-1, keepdim=True)) / max(options.temperature, MIN_TEMPERATURE)
+
+        logits = keep_likely(logits, options.top_k, options.top_p)
+        tokens = draw_tokens(logits, self.draws.exponential(*logits.shape[1:]))  # (b, n²)
+        if options.more_smooth:
+            draws, codebook = self.draws.exponential(*logits.shape[1:]), quantizer.embedding.weight
+            h = soft_embedding(logits, draws, codebook, ratio).transpose(1, 2).unflatten(2, (patch_num, patch_num))
+        else:
+            h = quantizer.tokens_to_map(tokens)  # (b, C, n, n)
+        if known is not None:
+            keep, known_tokens = known.keep[scale_index], known.tokens[scale_index]
+            h = torch.where(keep, quantizer.tokens_to_map(known_tokens), h)
+
+        contribution = quantizer.contribution(h, scale_index, config.patch_nums)  # (b, C, N, N)
+        # a new tensor each time: a step handed out earlier keeps its latent
+        self.latent = contribution if self.latent is None else self.latent + contribution
+        self.tokens.append(tokens)
+
+
+@dataclass(frozen=True)
+class GeneratedScale:
+    """One scale of the images that are computed at the time: all of them, unless memory is too small for that.
+
+    Args:
+        scale_index: 0-based.
+        images: which of the batch.
+        latents: the latents so far, one (b, C, N, N) for each group of images computed together.
+        tokens: int64 (len(images), L) after the last scale; None before.
+    """
+
+    scale_index: int
+    images: range
+    latents: list[Tensor]
+    tokens: Tensor | None
+
+
+def generate(
+    model: VAR, quantizer: MultiScaleQuantizer, options: SamplingOptions, known: Known | None = None
+) -> Iterator[GeneratedScale]:
+    """Sample a batch, scale by scale.
+
+    Where memory does not suffice for all images at once, they are made in parts, one part after the other, each from
+    its first scale on, with the draws that they would have had.
+
+    Args:
+        model: the transformer.
+        quantizer: of the VQVAE, on the same device.
+        options: checked already.
+        known: what to keep of a known image, in an edit.
+
+    Yields:
+        Each scale of the images of each part.
+
+    Raises:
+        ValueError: the logits are not finite: a precision too small for the model, or damaged weights.
+        torch.OutOfMemoryError: not even one image fits.
+    """
+    first, size = 0, options.batch_size
+    while first < options.batch_size:
+        images = range(first, min(first + size, options.batch_size))
+        try:
+            yield from generate_part(model, quantizer, options, known, images)
+            first = images.stop
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(images) == 1:
+                raise torch.OutOfMemoryError(
+                    "the memory is too small for even one image; free some of it, or use a smaller model, "
+                    "dtype=torch.bfloat16 or device='cpu'"
+                ) from error
+            size = (len(images) + 1) // 2
+        if first < images.stop:  # outside of the handler, where the failed attempt's tensors are gone
+            free_memory(model.word_embed.weight.device)
+
+
+def generate_part(
+    model: VAR, quantizer: MultiScaleQuantizer, options: SamplingOptions, known: Known | None, images: range
+) -> Iterator[GeneratedScale]:
+    """Sample some images of a batch; the arguments and what is yielded are those of `generate`.
+
+    The inference mode is entered for each step, not around the yields, where it would last on in the caller.
+    """
+    # Products of matrices round differently with the number of rows. On the CPU, where images with seeds of their own
+    # must not depend on their neighbours, each is computed apart; it costs little there.
+    apart = options.seeded_by_image and model.word_embed.weight.device.type == "cpu"
+    groups = [range(i, i + 1) for i in images] if apart else [images]
+    with torch.inference_mode():
+        lanes = [Lane(model, options, group) for group in groups]
+    for scale_index in range(model.config.num_scales):
+        tokens = None
+        with torch.inference_mode():
+            for lane in lanes:
+                lane.advance(model, quantizer, options, known)
+            if scale_index == model.config.num_scales - 1:
+                if not all(lane.finite for lane in lanes):
+                    dtype = str(model.word_embed.weight.dtype).removeprefix("torch.")
+                    raise ValueError(
+                        f"the transformer's output is not finite in {dtype}; use dtype=torch.float32 or a lower "
+                        "cfg_scale, and if that does not help, the checkpoint's weights are damaged"
+                    )
+                tokens = torch.cat([torch.cat(lane.tokens, dim=1) for lane in lanes])  # (len(images), L)
+        yield GeneratedScale(scale_index, images, [lane.latent for lane in lanes], tokens)
