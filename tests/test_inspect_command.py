@@ -1,0 +1,126 @@
+"""`python -m var inspect` and what all commands share."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from tiny import tiny_states, tiny_vae_config, write_trainer_file
+
+from var.__main__ import COMMANDS, available_commands, main
+
+
+@pytest.fixture(autouse=True)
+def empty_checkpoints_folder(tmp_path, monkeypatch):
+    """The project's own folder holds a real model, whose VQVAE these tests must not find."""
+    monkeypatch.setattr("var.commands.inspect.default_folder", lambda: tmp_path / "shelf")
+
+
+def test_text_shows_what_is_in_the_file(tmp_path, capsys):
+    path = write_trainer_file(tmp_path / "a.pth", class_names=["apple", "b", "c", "d", "e"])
+    assert main(["inspect", str(path)]) == 0
+    shown = capsys.readouterr().out
+    for expected in ("trainer checkpoint", "depth 2", "patch_nums 1 2 3 4", "apple", "epoch 3", "usable   yes"):
+        assert expected in shown
+
+
+def test_json_is_one_object(tmp_path, capsys):
+    path = write_trainer_file(tmp_path / "a.pth")
+    assert main(["inspect", str(path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["layout"] == "trainer"
+    assert report["usable"] is True
+    assert report["image_size"] == 16
+    assert report["var"]["config"]["patch_nums"] == [1, 2, 3, 4]
+    assert report["vqvae"]["config"]["ch"] == 32
+    assert report["training"]["epoch"] == 3
+    assert report["bytes"] == path.stat().st_size
+
+
+def test_vqvae_that_fits_is_named(tmp_path, capsys):
+    path = write_trainer_file(tmp_path / "a.pth", with_vae=False)
+    torch.save(tiny_states()[1], tmp_path / "vae.pth")
+    main(["inspect", str(path)])
+    assert "vae.pth fits" in capsys.readouterr().out
+
+
+def test_missing_vqvae_is_said(tmp_path, capsys):
+    main(["inspect", str(write_trainer_file(tmp_path / "a.pth", with_vae=False))])
+    assert "images need one" in capsys.readouterr().out
+
+
+def test_vqvae_alone(tmp_path, capsys):
+    torch.save(tiny_states()[1], tmp_path / "vae.pth")
+    assert main(["inspect", str(tmp_path / "vae.pth")]) == 0
+    assert "VQVAE alone" in capsys.readouterr().out
+
+
+def test_args_of_any_kind_are_shown(tmp_path, capsys):
+    path = write_trainer_file(tmp_path / "a.pth", args={"size": torch.Size([1, 2]), "dtype": torch.float32, 3: None})
+    assert main(["inspect", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["training"]["args"]["dtype"] == "torch.float32"
+
+
+def test_unusable_weights_are_shown_and_refused(tmp_path, capsys):
+    path = write_trainer_file(tmp_path / "a.pth", vae_config=tiny_vae_config(vocab_size=32))
+    assert main(["inspect", str(path), "--json"]) == 2
+    output = capsys.readouterr()
+    assert json.loads(output.out)["usable"] is False
+    assert output.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["none.pth", "text.pth", "."])
+def test_bad_input_is_one_line(tmp_path, capsys, name):
+    (tmp_path / "text.pth").write_text("hello")
+    assert main(["inspect", str(tmp_path / name)]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+
+
+def test_as_a_process(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "var", "inspect", str(tmp_path / "none.pth")], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "there is no such file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_of_every_command_is_listed(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in available_commands())
+
+
+@pytest.mark.parametrize("name", available_commands())
+def test_help_of_a_command(name, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([name, "--help"])
+    assert caught.value.code == 0
+    assert f"python -m var {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["paint"], ["inspect"]])
+def test_wrong_arguments_end_with_2(arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+
+
+def test_interrupt_is_quiet(tmp_path, monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("var.commands.inspect.run", interrupted)
+    assert main(["inspect", "a.pth"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_command_without_its_module_is_not_offered(monkeypatch):
+    monkeypatch.setitem(COMMANDS, "paint", "make it nice")
+    assert "paint" not in available_commands()
+    assert "inspect" in available_commands()

@@ -1,0 +1,142 @@
+"""`python -m var sample`: images from a checkpoint, as PNG files and on one sheet."""
+
+import argparse
+import re
+from pathlib import Path
+
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from ..checkpoint import read_checkpoint
+from ..device import choose_device, choose_dtype, describe
+from ..images import contact_sheet
+from ..library import default_folder, find_vqvae, resolve
+from ..options import MAX_SEED, SamplingOptions
+from ..pipeline import VARPipeline
+
+NO_CLASS = "none"
+MAX_COLUMNS = 12  # of the sheet
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    defaults = SamplingOptions(class_labels=[None])
+    parser.add_argument("file", metavar="FILE", help="checkpoint: a path, or hf://owner/repo/path/in/repo")
+    parser.add_argument("--vae", metavar="FILE", help="the VQVAE, where the checkpoint has none")
+    parser.add_argument(
+        "--classes", nargs="+", required=True, metavar="CLASS", help="class indices or names; 'none' for no class"
+    )
+    parser.add_argument(
+        "--count", "--num-images", type=int, default=1, metavar="N", help="images of each class (default 1)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the first image; each further image has the next seed (default 0)"
+    )
+    parser.add_argument(
+        "--cfg-scale", type=float, default=defaults.cfg_scale, help="guidance, 0 is off (default %(default)s)"
+    )
+    parser.add_argument(
+        "--top-k", type=int, default=defaults.top_k, help="draw among the k likeliest, 0 is off (default %(default)s)"
+    )
+    parser.add_argument(
+        "--top-p", type=float, default=defaults.top_p, help="share of the probability, 0 is off (default %(default)s)"
+    )
+    parser.add_argument("--temperature", type=float, default=defaults.temperature, help="default %(default)s")
+    parser.add_argument("--more-smooth", action="store_true", help="smoother, less diverse images")
+    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="images at a time (default 8)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best here)")
+    parser.add_argument("--dtype", help="float32, bfloat16 or float16 (default: the best on the device)")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the images")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Sample, write a PNG an image and one contact sheet, and print their paths.
+
+    Raises:
+        ValueError: an argument out of range, an unknown class, a file that cannot be used.
+    """
+    if args.count < 1 or args.batch_size < 1:
+        raise ValueError("--count and --batch-size must be at least 1")
+    device = choose_device(args.device)
+    dtype = choose_dtype(device, args.dtype)
+    checkpoint = read_checkpoint(resolve(args.file))
+    vae = args.vae
+    if vae is None and checkpoint.var_config is not None and checkpoint.vae_config is None:
+        vae = find_vqvae(checkpoint, [default_folder()])
+        if vae is not None:
+            print(f"VQVAE: {vae.path}")
+    pipe = VARPipeline.from_checkpoint(checkpoint, vae=vae, device=device, dtype=dtype)
+    labels = [label for word in args.classes for label in [find_class(word, pipe.class_names)] * args.count]
+    if not 0 <= args.seed <= MAX_SEED - len(labels) + 1:
+        raise ValueError(f"a seed must be a whole number from 0 to 2**63 - 1, not {args.seed}")
+    args.out.mkdir(parents=True, exist_ok=True)
+    print(describe(device, dtype))
+    try:
+        images = sample(pipe, labels, args)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(str(error)) from error
+    sheet_path = args.out / f"sheet_seed{args.seed}.png"
+    class_a_row = 1 < args.count <= MAX_COLUMNS
+    contact_sheet(images, columns=args.count if class_a_row else min(len(images), MAX_COLUMNS)).save(sheet_path)
+    print(sheet_path)
+
+
+def sample(pipe: VARPipeline, labels: list[int | None], args: argparse.Namespace) -> list[Image.Image]:
+    """Make the images batch by batch, and write each as soon as it is there.
+
+    Every image has its own seed, counted up from `--seed`, so the size of the batches does not change it.
+    """
+    images = []
+    num_batches = -(-len(labels) // args.batch_size)
+    with tqdm(total=num_batches * pipe.var.config.num_scales, unit="scale") as progress:
+        for first in range(0, len(labels), args.batch_size):
+            batch = labels[first : first + args.batch_size]
+            seeds = [args.seed + first + i for i in range(len(batch))]
+            steps = pipe.stream(
+                batch, seeds, args.cfg_scale, args.top_k, args.top_p, args.more_smooth, args.temperature
+            )
+            for step in steps:
+                done = first // args.batch_size * step.num_scales + step.scale_index + 1
+                progress.update(max(0, done - progress.n))  # scales come again where memory splits a batch
+            for image, label, seed in zip(step.result.images, batch, seeds, strict=True):
+                path = args.out / f"{file_stem(label, pipe.class_names)}_seed{seed}.png"
+                image.save(path)
+                progress.clear()
+                print(path)
+                images.append(image)
+    return images
+
+
+def find_class(word: str, class_names: list[str]) -> int | None:
+    """The class that a word names: an index, else a name in any case, else "none" for no class.
+
+    Raises:
+        ValueError: there is no such class.
+    """
+    if re.fullmatch(r"\d+", word):
+        if int(word) >= len(class_names):
+            raise ValueError(f"class {word} is out of range: the model has classes 0 to {len(class_names) - 1}")
+        return int(word)
+    lowered = [name.casefold() for name in class_names]
+    if word.casefold() in lowered:
+        return lowered.index(word.casefold())
+    if word.casefold() == NO_CLASS:
+        return None
+    similar = [name for name in class_names if word.casefold() in name.casefold()][:5]
+    hint = f"did you mean {', '.join(similar)}?" if similar else f"known are {summarize(class_names)}"
+    raise ValueError(f"no class is named {word!r}; {hint}")
+
+
+def summarize(class_names: list[str]) -> str:
+    """A few class names and how many more there are."""
+    shown = ", ".join(class_names[:8])
+    return f"{shown} and {len(class_names) - 8} more" if len(class_names) > 8 else shown
+
+
+def file_stem(label: int | None, class_names: list[str]) -> str:
+    """The class part of a file's name: index and name, with plain characters only."""
+    if label is None:
+        return NO_CLASS
+    name = re.sub(r"[^a-z0-9]+", "-", class_names[label].lower()).strip("-")
+    return f"{label:03d}_{name}" if name else f"{label:03d}"

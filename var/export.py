@@ -1,0 +1,175 @@
+"""Writing a checkpoint's weights alone: one safetensors file with both models, or the official pair of .pth files.
+
+A file appears under its name only when it is complete. Weights are written one by one, so that nothing needs the
+memory of a second copy.
+"""
+
+import json
+import os
+import secrets
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from torch import Tensor
+
+from .build import check
+from .checkpoint import Checkpoint
+from .errors import CheckpointError
+from .library import pair_problem
+
+FORMAT_VERSION = "1"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# the names that the safetensors format gives to kinds of numbers
+SAFETENSORS_DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Args:
+        paths: the files, the transformer's first.
+        num_bytes: their sizes.
+        has_vqvae: whether a VQVAE is among what was written.
+    """
+
+    paths: tuple[Path, ...]
+    num_bytes: tuple[int, ...]
+    has_vqvae: bool
+
+
+def export_safetensors(
+    checkpoint: Checkpoint, out: str | Path, vae: Checkpoint | None = None, dtype: torch.dtype | None = None
+) -> Exported:
+    """Write one safetensors file: transformer and VQVAE, with sizes and class names in its header.
+
+    Args:
+        checkpoint: what to export.
+        out: the file to write; one that is there is replaced.
+        vae: holds the VQVAE to write; the checkpoint's own where None. Without either, the transformer goes alone.
+        dtype: precision of both models' weights in the file; None keeps what they have.
+
+    Raises:
+        CheckpointError: the models are not complete or do not fit each other.
+    """
+    vae = _checked_pair(checkpoint, vae)
+    tensors, metadata = {}, {"format": "pt", "var_export": FORMAT_VERSION}
+    if checkpoint.var_state is not None:
+        tensors |= {f"var.{key}": tensor for key, tensor in checkpoint.var_state.items()}
+        metadata["var_config"] = json.dumps(asdict(checkpoint.var_config))
+    if vae.vae_state is not None:
+        tensors |= {f"vae.{key}": tensor for key, tensor in vae.vae_state.items()}
+        metadata["vae_config"] = json.dumps(asdict(vae.vae_config))
+    if checkpoint.class_names is not None:
+        metadata["class_names"] = json.dumps(checkpoint.class_names, ensure_ascii=False)
+    progress = {key: checkpoint.training[key] for key in ("epoch", "iter") if key in checkpoint.training}
+    if progress:
+        metadata["training"] = json.dumps(progress)
+    out = Path(out)
+    _write_atomically(out, lambda file: _write_safetensors(file, tensors, metadata, dtype))
+    return Exported((out,), (out.stat().st_size,), vae.vae_state is not None)
+
+
+def export_official(
+    checkpoint: Checkpoint, out: str | Path, vae: Checkpoint | None = None, dtype: torch.dtype | None = None
+) -> Exported:
+    """Write plain state dicts that the reference implementation loads strictly.
+
+    Args:
+        checkpoint: what to export.
+        out: the transformer's file; the VQVAE's is `vae_<stem>.pth` beside it. A VQVAE alone goes to `out`.
+        vae: holds the VQVAE to write; the checkpoint's own where None.
+        dtype: precision of the weights in the files; None keeps what they have.
+
+    Raises:
+        CheckpointError: the models are not complete or do not fit each other.
+    """
+    vae = _checked_pair(checkpoint, vae)
+    out = Path(out)
+    states = {}
+    if checkpoint.var_state is not None:
+        states[out] = checkpoint.var_state
+    if vae.vae_state is not None:
+        vae_state = dict(vae.vae_state)
+        if not vae.vae_config.num_usage_rows:
+            rows = checkpoint.var_config.num_scales if checkpoint.var_config else 10  # the reference's own count
+            # only statistics of the VQVAE's training, but the reference does not load without them
+            vae_state["quantize.ema_vocab_hit_SV"] = torch.zeros(rows, vae.vae_config.vocab_size)
+        states[out.with_name(f"vae_{out.stem}.pth") if states else out] = vae_state
+    for path, state in states.items():
+        own = {key: _converted(tensor, dtype) for key, tensor in state.items()}
+        _write_atomically(path, lambda file, own=own: torch.save(own, file))
+    return Exported(tuple(states), tuple(path.stat().st_size for path in states), vae.vae_state is not None)
+
+
+def _checked_pair(checkpoint: Checkpoint, vae: Checkpoint | None) -> Checkpoint:
+    """The checkpoint that the VQVAE comes from, after both were found complete."""
+    check(checkpoint)
+    if vae is None:
+        return checkpoint
+    if vae.vae_config is None:
+        raise CheckpointError(f"{vae.path}: the file holds no VQVAE. Expected one: choose another file for it.")
+    check(vae)
+    problem = pair_problem(checkpoint.var_config, vae.vae_config) if checkpoint.var_config else None
+    if problem:
+        raise CheckpointError(f"{vae.path}: {problem} Use the VQVAE that the transformer was trained with.")
+    return vae
+
+
+def _converted(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """The tensor in another precision; integers and what needs no change stay as they are, in the file."""
+    return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+
+
+def _write_safetensors(
+    file: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], dtype: torch.dtype | None
+) -> None:
+    """Write the format by hand: the library's writer would hold all bytes in memory at once."""
+    kinds = {key: dtype if dtype and tensor.is_floating_point() else tensor.dtype for key, tensor in tensors.items()}
+    unknown = sorted({str(kind) for kind in kinds.values()} - {str(kind) for kind in SAFETENSORS_DTYPES})
+    if unknown:
+        raise CheckpointError(f"Weights are {', '.join(unknown)}; expected plain floats. Choose a precision (--dtype).")
+    order = sorted(tensors, key=lambda key: (-kinds[key].itemsize, key))  # wide numbers first, so that all are aligned
+    header, end = {"__metadata__": dict(metadata)}, 0
+    for key in order:
+        start, end = end, end + tensors[key].numel() * kinds[key].itemsize
+        header[key] = {
+            "dtype": SAFETENSORS_DTYPES[kinds[key]],
+            "shape": list(tensors[key].shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(struct.pack("<Q", len(text)) + text)
+    for key in order:
+        plain = _converted(tensors[key], dtype).contiguous().flatten()
+        file.write(plain.view(torch.uint8).numpy().data)
+
+
+def _write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file beside its final place, then move it there; after an error nothing is left."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
