@@ -1,0 +1,48 @@
+"""`python -m var train` as a process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pictures import tiny_arguments, write_class_folders
+
+from var import read_checkpoint
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "var", "train", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_trains_and_prints_where_the_model_is(tmp_path):
+    data = write_class_folders(tmp_path / "data")
+    done = run(data, "--out", tmp_path / "run", *tiny_arguments())
+    assert done.returncode == 0, done.stderr
+    assert read_checkpoint(done.stdout.strip()).class_names == ["apple", "banana"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--epochs", "0"), "--epochs is 0; it must be at least 1"),
+        (("--preset", "d17"), "invalid choice"),
+        (("--device", "abacus"), "abacus"),
+        (("--tokenizer", "absent.pth"), "absent.pth"),
+    ],
+)
+def test_bad_options_are_one_line(tmp_path, arguments, words):
+    data = write_class_folders(tmp_path / "data", count=6)
+    done = run(data, "--out", tmp_path / "run", *tiny_arguments(), *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_data_that_is_not_there_is_one_line(tmp_path):
+    done = run(tmp_path / "nowhere", "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "is not there" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,43 @@
+"""`python -m var train`: tokenizer and transformer on a folder of images."""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+from ..training.options import PRESETS, TrainingOptions, make_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; those of the recipe come from `TrainingOptions`."""
+    parser.add_argument(
+        "data", type=Path, help="folder with a folder for each class (or train/ and val/ with them), or a packed .npz"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; the same again goes on with it")
+    parser.add_argument("--preset", choices=PRESETS, default="tiny", help="sizes and recipe to start from")
+    parser.add_argument("--tokenizer", type=Path, help="checkpoint whose VQVAE is used instead of training one")
+    group = parser.add_argument_group("recipe", "each defaults to the preset's value; the tiny preset's is shown")
+    for item in fields(TrainingOptions):
+        name, default = "--" + item.name.replace("_", "-"), item.default
+        text = item.metadata["help"]
+        if isinstance(default, bool):
+            group.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=text)
+        elif isinstance(default, tuple):
+            shown = " ".join(map(str, default))
+            group.add_argument(name, type=int, nargs="+", metavar="N", help=f"{text} ({shown})")
+        else:
+            group.add_argument(
+                name, type=type(default), metavar=type(default).__name__.upper(), help=f"{text} ({default})"
+            )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train."""
+    from ..training.run import train
+
+    given = {item.name: getattr(args, item.name) for item in fields(TrainingOptions)}
+    changes = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
+    }
+    print(
+        train(args.data, args.out, make_options(args.preset, **changes), preset=args.preset, tokenizer=args.tokenizer)
+    )

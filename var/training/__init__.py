@@ -1,0 +1,1 @@
+"""Training on a folder of images: first the tokenizer (VQVAE), then the transformer on its tokens."""

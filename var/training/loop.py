@@ -1,0 +1,289 @@
+"""The loop that both stages share: steps, learning rate, logging, validation, saves, and going on after a kill.
+
+Every draw of a step comes from the run's seed and the step's number, and a save is made only between logged windows:
+so a run that was killed computes and logs, from its last save on, the very numbers of one that was not.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..errors import TrainingError
+from .distributed import Processes
+from .options import TrainingOptions
+from .report import Log
+
+LOG_EVERY = 10
+
+
+class Stage(Protocol):
+    """What the loop needs to know of a stage; see `TokenizerStage` and `TransformerStage`."""
+
+    name: str
+    best_key: str
+    best_is_larger: bool
+    model: nn.Module
+    objective: nn.Module
+    compiled_parts: tuple[type[nn.Module], ...]
+    train: Any
+    epochs: int
+    batch_size: int
+    lr: float
+    betas: tuple[float, float]
+    weight_decay: float
+    ema: float
+
+    def decays(self, name: str, parameter: Tensor) -> bool: ...
+
+    def batch(
+        self, indices: Tensor, progress: float, generator: torch.Generator, device: torch.device
+    ) -> tuple[Tensor, ...]: ...
+
+    def measure(self, outputs: tuple[Tensor, ...]) -> dict[str, Tensor]: ...
+
+    def summarize(self, means: dict[str, float]) -> dict[str, float]: ...
+
+    def after_step(
+        self, step: int, num_steps: int, outputs: tuple[Tensor, ...], optimizer: torch.optim.Optimizer, seed: int
+    ) -> None: ...
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]: ...
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What happens to a stage's results; called in the main process alone.
+
+    Args:
+        save_last: keeps all that a resume needs.
+        save_best: keeps the weights that just proved best.
+        show_samples: makes a picture of the state, given the epoch.
+    """
+
+    save_last: Callable[[dict[str, Any]], None]
+    save_best: Callable[[dict[str, Any]], None]
+    show_samples: Callable[[nn.Module, int], None]
+
+
+def step_seed(seed: int, stage: str, *numbers: int) -> int:
+    """A seed for one purpose: the same in every run, another for each stage, step and process."""
+    value = seed * 2 + (stage == "tokenizer")
+    for number in numbers:
+        value = (value * 6364136223846793005 + number + 1442695040888963407) % 2**63
+    return value
+
+
+def learning_rate(step: int, num_steps: int, peak: float, warmup: float, final: float) -> float:
+    """The rate of a step: a linear rise, then half a cosine down to `final` times the peak."""
+    rising = max(1, round(warmup * num_steps))
+    if step < rising:
+        return peak * (step + 1) / rising
+    share = (step - rising) / max(1, num_steps - rising)
+    return peak * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def make_optimizer(stage: Stage) -> torch.optim.AdamW:
+    """AdamW with weight decay on those parameters alone that the stage names."""
+    named = [(name, parameter) for name, parameter in stage.model.named_parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for name, p in named if stage.decays(name, p)], "weight_decay": stage.weight_decay},
+        {"params": [p for name, p in named if not stage.decays(name, p)], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=stage.lr, betas=stage.betas, fused=True)
+
+
+def epoch_order(num_items: int, seed: int, stage: str, epoch: int) -> Tensor:
+    """The order in which an epoch passes over the items."""
+    generator = torch.Generator().manual_seed(step_seed(seed, stage, epoch))
+    return torch.randperm(num_items, generator=generator)
+
+
+def run_stage(
+    stage: Stage,
+    options: TrainingOptions,
+    device: torch.device,
+    autocast: bool,
+    processes: Processes,
+    log: Log,
+    hooks: Hooks,
+    resume: dict[str, Any] | None,
+) -> None:
+    """Train a stage to its end.
+
+    Args:
+        stage: its model is changed in place.
+        options: of the run.
+        device: where the model is.
+        autocast: compute in bfloat16.
+        processes: of the run.
+        log: of the run.
+        hooks: what to do with results.
+        resume: what `hooks.save_last` kept of an earlier start; None to begin.
+
+    Raises:
+        TrainingError: the loss is no longer finite.
+    """
+    optimizer = make_optimizer(stage)
+    average = copy.deepcopy(stage.model).eval().requires_grad_(False) if stage.ema else None
+    step = 0
+    if resume is not None:
+        step = resume["step"]
+        stage.model.load_state_dict(resume["model"])
+        optimizer.load_state_dict(resume["optimizer"])
+        if average is not None:
+            average.load_state_dict(resume["ema"])
+    log.cut(stage.name, step)
+    best = best_so_far(stage, log)
+
+    batch_size = actual_batch_size(stage, processes)
+    steps_per_epoch = count_steps_per_epoch(stage, processes)
+    num_steps = steps_per_epoch * stage.epochs
+    parameters = list(stage.model.parameters())
+    if options.compile:
+        compile_parts(stage)
+    objective = processes.wrap(stage.objective)
+    # gradient accumulation splits each process's share of the batch
+    part_size = max(1, batch_size // processes.count // options.accumulate)
+
+    def state() -> dict[str, Any]:
+        return {
+            "model": stage.model.state_dict(),
+            "ema": average.state_dict() if average is not None else None,
+            "optimizer": optimizer.state_dict(),
+            "step": step,
+        }
+
+    stage.model.train()
+    sums: dict[str, Tensor] = {}
+    window, last_save = 0, time.monotonic()
+    bar = tqdm(
+        total=num_steps * batch_size,
+        initial=step * batch_size,
+        desc=stage.name,
+        unit="img",
+        unit_scale=True,
+        disable=not processes.is_main,
+        dynamic_ncols=True,
+    )
+    order = torch.empty(0)
+    while step < num_steps:
+        epoch, place = divmod(step, steps_per_epoch)
+        if place == 0 or not len(order):
+            order = epoch_order(len(stage.train), options.seed, stage.name, epoch)
+        share = order[place * batch_size : (place + 1) * batch_size][processes.rank :: processes.count]
+        seed = step_seed(options.seed, stage.name, stage.epochs + step, processes.rank)
+        torch.manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
+        rate = learning_rate(step, num_steps, stage.lr, options.warmup, options.final_lr)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+        parts = share.split(part_size)
+        for number, part in enumerate(parts):
+            waiting = processes.count > 1 and number < len(parts) - 1
+            with objective.no_sync() if waiting else nullcontext():
+                inputs = stage.batch(part, step / num_steps, generator, device)
+                with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+                    outputs = objective(*inputs)
+                (outputs[0] * (len(part) / len(share))).backward()
+            for name, value in stage.measure(outputs).items():
+                sums[name] = sums.get(name, 0) + value * (len(part) / len(share))
+        norm = nn.utils.clip_grad_norm_(parameters, options.clip or math.inf)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if average is not None:
+            update_average(average, stage.model, min(stage.ema, (step + 1) / (step + 10)))
+        stage.after_step(step, num_steps, outputs, optimizer, step_seed(options.seed, stage.name, step, 7))
+        step += 1
+        window += 1
+        bar.update(batch_size)
+
+        epoch_ends = step % steps_per_epoch == 0
+        if window == LOG_EVERY or epoch_ends:
+            values = torch.stack([*sums.values()]).double() / window
+            values = processes.sum(values) / processes.count
+            means = dict(zip(sums, values.tolist(), strict=True))
+            if not all(math.isfinite(value) for value in means.values()):
+                raise TrainingError(
+                    f"The {stage.name}'s loss is no longer finite at step {step}: try a lower learning rate. "
+                    "The last save is from before, and a new start goes on from it."
+                )
+            summary = stage.summarize(means)
+            log.add(stage.name, step, epoch=epoch, lr=rate, grad_norm=norm.item(), **summary)
+            bar.set_postfix({name: f"{value:.3f}" for name, value in summary.items()}, refresh=False)
+            sums, window = {}, 0
+        if epoch_ends:
+            shown = average if average is not None else stage.model.eval()
+            with torch.compiler.set_stance("force_eager"):  # other shapes, and no gradients: not worth compiling for
+                measured = stage.validate(shown, device)
+            if measured:
+                log.add(stage.name, step, epoch=epoch, **measured)
+                bar.write(f"{stage.name}, epoch {epoch + 1} of {stage.epochs}: " + describe(measured))
+            # without held-out images the newest is as good as any
+            value = measured.get(stage.best_key)
+            better = value is None or best is None or (value > best) == stage.best_is_larger
+            if better:
+                best = value
+            if processes.is_main:
+                if better:
+                    hooks.save_best({**state(), "model": shown.state_dict()})
+                if (epoch + 1) % options.sample_every == 0 or epoch + 1 == stage.epochs:
+                    with torch.compiler.set_stance("force_eager"):
+                        hooks.show_samples(shown, epoch + 1)
+            stage.model.train()
+        due = window == 0 and time.monotonic() - last_save > 60 * options.save_minutes
+        if processes.is_main and (due or step == num_steps):
+            hooks.save_last(state())
+            last_save = time.monotonic()
+    bar.close()
+    processes.wait()
+
+
+def compile_parts(stage: Stage) -> None:
+    """Compile the parts that repeat, each by itself.
+
+    It starts sooner than the whole as one graph, since equal parts share their code; and it is right: of the whole
+    VQVAE, torch 2.13 compiles a backward pass on the CPU whose gradients are zero before the last upsampling.
+    """
+    torch._dynamo.config.cache_size_limit = 64  # one entry for each width of a part; the default is 8
+    for module in stage.model.modules():
+        if isinstance(module, stage.compiled_parts):
+            module.compile()
+
+
+def actual_batch_size(stage: Stage, processes: Processes) -> int:
+    """Images a step: as asked, or as many as there are, a whole number for each process."""
+    return min(stage.batch_size, len(stage.train)) // processes.count * processes.count
+
+
+def count_steps_per_epoch(stage: Stage, processes: Processes) -> int:
+    """Whole batches in one pass over the data; what is left over has its turn in another epoch's order."""
+    return len(stage.train) // actual_batch_size(stage, processes)
+
+
+def best_so_far(stage: Stage, log: Log) -> float | None:
+    """The best of the stage's measure that was logged; None where there is none yet."""
+    values = [line[stage.best_key] for line in log.lines() if line["stage"] == stage.name and stage.best_key in line]
+    return None if not values else max(values) if stage.best_is_larger else min(values)
+
+
+def describe(values: dict[str, float]) -> str:
+    """Measures as text."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move the averaged weights a little towards the model's."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(new)

@@ -1,0 +1,93 @@
+"""Files of a run, written so that a kill at any moment leaves the old file or the new one, never half of either."""
+
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..architecture import VARConfig
+from ..errors import TrainingError
+from .options import TrainingOptions
+
+
+def write_atomically(path: Path, write) -> None:
+    """Call `write(temporary_path)`, then put that file in the place of `path`."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(path: Path, content: Mapping[str, Any]) -> None:
+    """`torch.save`, atomically."""
+    write_atomically(path, lambda temporary: torch.save(content, temporary))
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """A file of this run, on the CPU; None where there is none yet.
+
+    Raises:
+        TrainingError: the file cannot be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise TrainingError(f"{path} cannot be read ({error}); remove it to train this part again.") from error
+
+
+def plain_arguments(options: TrainingOptions, preset: str, class_names: list[str], data: str) -> OrderedDict[str, Any]:
+    """The run's arguments as plain values, as trainer files carry them under `args`."""
+    values = OrderedDict(asdict(options))
+    values.update(
+        preset=preset,
+        data_path=data,
+        pn="_".join(str(patch_num) for patch_num in options.patch_nums),
+        class_names=list(class_names),
+    )
+    return OrderedDict((key, list(value) if isinstance(value, tuple) else value) for key, value in values.items())
+
+
+def trainer_layout(
+    *,
+    epoch: int,
+    iteration: int,
+    var_config: VARConfig,
+    var_state: Mapping[str, Tensor],
+    vae_state: Mapping[str, Tensor],
+    args: OrderedDict[str, Any],
+    optimizer: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """A checkpoint as trainers of this model family save it; see the README.
+
+    Args:
+        epoch: epochs done.
+        iteration: steps done in the next epoch.
+        var_config: sizes of the transformer.
+        var_state: its weights.
+        vae_state: the tokenizer's weights.
+        args: plain values.
+        optimizer: its state; left out when None.
+    """
+    trainer: dict[str, Any] = {
+        "config": {
+            "patch_nums": tuple(var_config.patch_nums),
+            "depth": var_config.depth,
+            "num_classes": var_config.num_classes,
+        },
+        "var_wo_ddp": dict(var_state),
+        "vae_local": dict(vae_state),
+    }
+    if optimizer is not None:
+        trainer["var_opt"] = {"optimizer": optimizer}
+    return {"epoch": epoch, "iter": iteration, "trainer": trainer, "args": args}

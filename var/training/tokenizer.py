@@ -1,0 +1,223 @@
+"""The first stage: the multi-scale VQVAE.
+
+Letters: B images, C latent channels, V vocabulary, N side of the latent, L tokens of all scales.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from ..images import to_pil
+from ..quantizer import MultiScaleQuantizer, resize_area
+from ..vqvae import VQVAE, ResidualBlock
+from .data import Split, augment, center_crop, to_model_range
+from .distributed import Processes
+from .options import TrainingOptions
+
+MOST_VALIDATED = 512  # held-out images looked at after an epoch, evenly spaced
+USAGE_DECAY = 0.99
+DEAD_SHARE = 0.03  # of the average use; a code used less is dead
+REVIVE_EVERY = 25
+REVIVE_UNTIL = 0.7  # of the stage; the last part only polishes
+PLAIN_UNTIL, QUANTIZED_FROM = 0.02, 0.08  # of the stage: before, a plain autoencoder; between, quantization fades in
+
+
+@torch.no_grad()
+def initialize_vqvae(vqvae: VQVAE, images: Tensor) -> None:
+    """Start with a latent of unit variance, φ that pass their input on, and a codebook of the latent's scale.
+
+    PyTorch's own initialization leaves a latent that hardly tells one image from another; the decoder then learns to
+    do without it, and the commitment loss shrinks it to nothing.
+
+    Args:
+        vqvae: in float32.
+        images: some of the training images, (B, 3, H, W) in [-1, 1].
+    """
+    latent = vqvae.encode_latent(images)  # (B, C, N, N)
+    mean, std = latent.mean((0, 2, 3)), latent.std((0, 2, 3)).clamp_min(1e-6)  # (C,)
+    vqvae.quant_conv.weight.div_(std.view(-1, 1, 1, 1))
+    vqvae.quant_conv.bias.sub_(mean).div_(std)
+    nn.init.normal_(vqvae.quantize.embedding.weight)
+    for convolution in vqvae.quantize.quant_resi.convolutions():
+        nn.init.dirac_(convolution.weight)
+        nn.init.zeros_(convolution.bias)
+
+
+def quantize_with_loss(
+    quantizer: MultiScaleQuantizer, latent: Tensor, patch_nums: Sequence[int], commitment: Tensor | float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Quantize a latent for training.
+
+    Args:
+        quantizer: the codebook and φ.
+        latent: float32 (B, C, N, N).
+        patch_nums: side of the token map of each scale, coarse to fine.
+        commitment: weight β.
+
+    Returns:
+        The quantized latent, whose gradient goes straight through to `latent`; the loss, at every scale
+        mse(f̂, sg f) + β·mse(sg f̂, f), averaged over the scales; the tokens int64 (B, L); and what they were chosen
+        for, (B, L, C).
+    """
+    target = latent.detach()
+    rest, total, loss = target, torch.zeros_like(target), latent.new_zeros(())
+    tokens, sources = [], []
+    for scale_index, patch_num in enumerate(patch_nums):
+        z = resize_area(rest, patch_num).flatten(2).transpose(1, 2)  # (B, n², C)
+        tokens.append(quantizer.nearest_tokens(z.detach()))  # (B, n²)
+        sources.append(z)
+        part = quantizer.contribution(quantizer.tokens_to_map(tokens[-1]), scale_index, patch_nums)  # (B, C, N, N)
+        total = total + part
+        rest = rest - part.detach()
+        loss = loss + F.mse_loss(total, target) + commitment * F.mse_loss(latent, total.detach())
+    straight_through = latent + (total - latent).detach()
+    return straight_through, loss / len(patch_nums), torch.cat(tokens, dim=1), torch.cat(sources, dim=1)
+
+
+class TokenizerObjective(nn.Module):
+    """Images in, loss out; the module that gradients are averaged over and that may be compiled."""
+
+    def __init__(self, vqvae: VQVAE, patch_nums: Sequence[int], options: TrainingOptions):
+        super().__init__()
+        self.vqvae = vqvae
+        self.patch_nums = tuple(patch_nums)
+        self.commitment, self.l1_weight = options.commitment, options.l1_weight
+
+    def forward(self, images: Tensor, quantized_share: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The loss of a batch.
+
+        Args:
+            images: (B, 3, H, W) in [-1, 1].
+            quantized_share: how far quantization has faded in, a scalar from 0 to 1. Without this start the latent
+                collapses before the codebook has learned to follow it.
+
+        Returns:
+            The loss, the squared error, the tokens (B, L) and their sources (B, L, C).
+        """
+        vqvae = self.vqvae
+        latent = vqvae.encode_latent(images).float()  # (B, C, N, N)
+        with torch.autocast(images.device.type, enabled=False):
+            quantized, quantizer_loss, tokens, sources = quantize_with_loss(
+                vqvae.quantize, latent, self.patch_nums, self.commitment * quantized_share
+            )
+            quantized = torch.lerp(latent, quantized, quantized_share)
+        output = vqvae.decoder(vqvae.post_quant_conv(quantized)).float()  # (B, 3, H, W)
+        squared = F.mse_loss(output, images)
+        loss = squared + self.l1_weight * F.l1_loss(output, images) + quantizer_loss
+        return loss, squared.detach(), tokens, sources
+
+
+def psnr(squared_error: float) -> float:
+    """Peak signal-to-noise ratio in dB of a mean squared error between images in [-1, 1]."""
+    return 10 * torch.log10(4 / torch.tensor(max(squared_error, 1e-12), dtype=torch.float64)).item()
+
+
+class TokenizerStage:
+    """How the loop trains the tokenizer.
+
+    Args:
+        vqvae: on its device, in training mode.
+        options: of the run.
+        train: images to learn from.
+        val: images held out.
+        processes: of the run.
+    """
+
+    name = "tokenizer"
+    best_key, best_is_larger = "val_psnr", True
+    compiled_parts = (ResidualBlock,)
+
+    def __init__(self, vqvae: VQVAE, options: TrainingOptions, train: Split, val: Split, processes: Processes):
+        self.options, self.train, self.val, self.processes = options, train, val, processes
+        self.model = vqvae
+        self.objective = TokenizerObjective(vqvae, options.patch_nums, options)
+        self.epochs, self.batch_size, self.lr = (
+            options.tokenizer_epochs,
+            options.tokenizer_batch_size,
+            options.tokenizer_lr,
+        )
+        self.betas, self.weight_decay, self.ema = (0.9, 0.99), 0.0, 0.0
+
+    def decays(self, *_: object) -> bool:
+        """Whether weight decay applies; the tokenizer has none."""
+        return False
+
+    def batch(
+        self, indices: Tensor, progress: float, generator: torch.Generator, device: torch.device
+    ) -> tuple[Tensor, ...]:
+        """Images of some indices, augmented, (B, 3, H, W) in [-1, 1], and the share of quantization."""
+        pixels = augment(self.train.images.batch(indices), self.options.image_size, self.options.flip, generator)
+        images = to_model_range(pixels.to(device, non_blocking=True))
+        share = (progress - PLAIN_UNTIL) / (QUANTIZED_FROM - PLAIN_UNTIL)
+        return images.to(memory_format=torch.channels_last), torch.tensor(min(1.0, max(0.0, share)), device=device)
+
+    def measure(self, outputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """What a step's outputs say, as tensors that the loop averages."""
+        return {"loss": outputs[0].detach(), "squared_error": outputs[1]}
+
+    def summarize(self, means: dict[str, float]) -> dict[str, float]:
+        """What the log says of averaged measures."""
+        return {"loss": means["loss"], "psnr": psnr(means["squared_error"])}
+
+    def after_step(
+        self, step: int, num_steps: int, outputs: tuple[Tensor, ...], optimizer: torch.optim.Optimizer, seed: int
+    ) -> None:
+        """Count which codes are used, and give the dead ones a new place among what is to be coded."""
+        tokens, sources = outputs[2], outputs[3]
+        quantizer = self.model.quantize
+        usage = quantizer.ema_vocab_hit_SV  # (S, V)
+        start, hits = 0, torch.zeros_like(usage)
+        for scale_index, patch_num in enumerate(self.options.patch_nums):
+            end = start + patch_num**2
+            counts = torch.bincount(tokens[:, start:end].flatten(), minlength=usage.shape[1])
+            hits[scale_index], start = counts.to(usage.dtype), end
+        self.processes.sum(hits)
+        decay = min(USAGE_DECAY, (step + 1) / (step + 10))  # a fresh average forgets its empty start soon
+        usage.mul_(decay).add_(hits, alpha=1 - decay)
+        if (step + 1) % REVIVE_EVERY or step > REVIVE_UNTIL * num_steps:
+            return
+        total = usage.sum(0)  # (V,)
+        dead = (total < DEAD_SHARE * total.mean()).nonzero().flatten()
+        if not len(dead):
+            return
+        generator = torch.Generator().manual_seed(seed)
+        pool = sources.detach().flatten(0, 1)  # (B·L, C)
+        rows = pool[torch.randint(len(pool), (len(dead),), generator=generator).to(pool.device)].contiguous()
+        self.processes.from_main(rows)
+        with torch.no_grad():
+            weight = quantizer.embedding.weight
+            weight[dead] = rows
+            usage[:, dead] = total.mean() / len(usage)
+            for moment in ("exp_avg", "exp_avg_sq"):
+                if moment in optimizer.state.get(weight, {}):
+                    optimizer.state[weight][moment][dead] = 0
+
+    @torch.inference_mode()
+    def validate(self, model: VQVAE, device: torch.device) -> dict[str, float]:
+        """Mean over the held-out images of their PSNR's squared error, as they would be reconstructed."""
+        total = torch.zeros(2, dtype=torch.float64)
+        chosen = torch.linspace(0, len(self.val) - 1, min(len(self.val), MOST_VALIDATED)).long()
+        for indices in chosen.split(self.batch_size)[self.processes.rank :: self.processes.count]:
+            pixels = center_crop(self.val.images.batch(indices), self.options.image_size)
+            images = to_model_range(pixels.to(device)).to(memory_format=torch.channels_last)
+            output = reconstruct(model, images, self.options.patch_nums)
+            total += torch.tensor([F.mse_loss(output, images).item() * len(images), len(images)])
+        if self.processes.count > 1:
+            total = self.processes.sum(total.to(device if device.type == "cuda" else "cpu"))
+        return {"val_psnr": psnr((total[0] / total[1]).item())} if total[1] else {}
+
+    @torch.inference_mode()
+    def samples(self, model: VQVAE, device: torch.device, count: int = 16) -> list[Image.Image]:
+        """Held-out images, followed by as many reconstructions."""
+        split = self.val if len(self.val) else self.train
+        indices = torch.linspace(0, len(split) - 1, min(count, len(split))).long()
+        images = to_model_range(center_crop(split.images.batch(indices), self.options.image_size).to(device))
+        return to_pil(torch.cat((images, reconstruct(model, images, self.options.patch_nums))).add(1).div(2))
+
+
+def reconstruct(vqvae: VQVAE, images: Tensor, patch_nums: Sequence[int]) -> Tensor:
+    """Images (B, 3, H, W) in [-1, 1] through their tokens and back."""
+    return vqvae.decode(vqvae.encode(images, patch_nums), patch_nums)
