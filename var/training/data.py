@@ -15,9 +15,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import DataError
+from .distributed import Processes
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 LEAST_IMAGES = 8
+MOST_VALIDATED = 512  # held-out images looked at after an epoch
 MOST_BYTES_IN_MEMORY = 4 << 30  # decoded images above this are read again each time
 
 Progress = Callable[..., Iterable]  # (items, label, total=None) -> the items, shown as they pass
@@ -62,6 +64,12 @@ class ImageData:
     train: Split
     val: Split
     notices: list[str]
+
+
+def validation_batches(num_images: int, batch_size: int, processes: Processes) -> Sequence[Tensor]:
+    """This process's share of the held-out images that are looked at after an epoch: evenly spaced, in batches."""
+    chosen = torch.linspace(0, num_images - 1, min(num_images, MOST_VALIDATED)).long()
+    return chosen.split(batch_size)[processes.rank :: processes.count] if num_images else []
 
 
 class PackedImages:

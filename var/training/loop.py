@@ -209,7 +209,7 @@ def run_stage(
 
         epoch_ends = step % steps_per_epoch == 0
         if window == LOG_EVERY or epoch_ends:
-            values = torch.stack([*sums.values()]).double() / window
+            values = torch.stack([*sums.values()]).float() / window
             values = processes.sum(values) / processes.count
             means = dict(zip(sums, values.tolist(), strict=True))
             if not all(math.isfinite(value) for value in means.values()):

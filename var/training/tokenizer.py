@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from ..images import to_pil
 from ..quantizer import MultiScaleQuantizer, resize_area
 from ..vqvae import VQVAE, ResidualBlock
-from .data import Split, augment, center_crop, to_model_range
+from .data import Split, augment, center_crop, to_model_range, validation_batches
 from .distributed import Processes
 from .options import TrainingOptions
 
-MOST_VALIDATED = 512  # held-out images looked at after an epoch, evenly spaced
 USAGE_DECAY = 0.99
 DEAD_SHARE = 0.03  # of the average use; a code used less is dead
 REVIVE_EVERY = 25
@@ -199,8 +198,7 @@ class TokenizerStage:
     def validate(self, model: VQVAE, device: torch.device) -> dict[str, float]:
         """Mean over the held-out images of their PSNR's squared error, as they would be reconstructed."""
         total = torch.zeros(2, dtype=torch.float64)
-        chosen = torch.linspace(0, len(self.val) - 1, min(len(self.val), MOST_VALIDATED)).long()
-        for indices in chosen.split(self.batch_size)[self.processes.rank :: self.processes.count]:
+        for indices in validation_batches(len(self.val), self.batch_size, self.processes):
             pixels = center_crop(self.val.images.batch(indices), self.options.image_size)
             images = to_model_range(pixels.to(device)).to(memory_format=torch.channels_last)
             output = reconstruct(model, images, self.options.patch_nums)

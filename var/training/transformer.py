@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..pipeline import VARPipeline
 from ..transformer import VAR, Block
 from ..vqvae import VQVAE
-from .data import Split, augment, center_crop, to_model_range
+from .data import Split, augment, center_crop, to_model_range, validation_batches
 from .distributed import Processes
 from .options import TrainingOptions
 
@@ -176,8 +176,7 @@ class TransformerStage:
         """Loss and accuracy on the held-out tokens, with their labels."""
         total = torch.zeros(3, dtype=torch.float64)
         objective = TransformerObjective(model, 0.0)
-        batches = torch.arange(len(self.val_labels)).split(self.batch_size)
-        for indices in batches[self.processes.rank :: self.processes.count]:
+        for indices in validation_batches(len(self.val_labels), self.batch_size, self.processes):
             loss, accuracy = objective(*self._prepare(self.val_tokens[indices, 0], self.val_labels[indices], device))
             total += torch.tensor([loss.item(), accuracy.item(), 1.0], dtype=torch.float64) * len(indices)
         if self.processes.count > 1:
