@@ -5,10 +5,8 @@ memory of a second copy.
 """
 
 import json
-import os
-import secrets
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +14,7 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
+from .atomic import write_atomically
 from .build import check
 from .checkpoint import Checkpoint
 from .errors import CheckpointError
@@ -81,7 +80,7 @@ def export_safetensors(
     if progress:
         metadata["training"] = json.dumps(progress)
     out = Path(out)
-    _write_atomically(out, lambda file: _write_safetensors(file, tensors, metadata, dtype))
+    write_atomically(out, lambda file: _write_safetensors(file, tensors, metadata, dtype))
     return Exported((out,), (out.stat().st_size,), vae.vae_state is not None)
 
 
@@ -113,7 +112,7 @@ def export_official(
         states[out.with_name(f"vae_{out.stem}.pth") if states else out] = vae_state
     for path, state in states.items():
         own = {key: _converted(tensor, dtype) for key, tensor in state.items()}
-        _write_atomically(path, lambda file, own=own: torch.save(own, file))
+        write_atomically(path, lambda file, own=own: torch.save(own, file))
     return Exported(tuple(states), tuple(path.stat().st_size for path in states), vae.vae_state is not None)
 
 
@@ -159,17 +158,3 @@ def _write_safetensors(
     for key in order:
         plain = _converted(tensors[key], dtype).contiguous().flatten()
         file.write(plain.view(torch.uint8).numpy().data)
-
-
-def _write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file beside its final place, then move it there; after an error nothing is left."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -8,8 +8,8 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
+from ..atomic import write_atomically
 from ..images import contact_sheet
-from .saving import write_atomically
 
 
 class Log:
@@ -34,7 +34,7 @@ class Log:
         if self.enabled and self.path.exists():
             kept = [line for line in self.lines() if not (line["stage"] == stage and line["step"] > step)]
             text = "".join(json.dumps(line) + "\n" for line in kept)
-            write_atomically(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+            write_atomically(self.path, lambda file: file.write(text.encode()))
 
     def lines(self) -> list[dict[str, Any]]:
         """Every whole line; one that a kill cut short is passed over."""
@@ -56,7 +56,7 @@ def save_grid(path: Path, images: Sequence[Image.Image], columns: int) -> None:
     """Write images as one PNG, so many a row."""
     picture = contact_sheet(images, columns, gap=2)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda temporary: picture.save(temporary, format="PNG"))
+    write_atomically(path, lambda file: picture.save(file, format="PNG"))
 
 
 def save_curves(log: Log, path: Path) -> None:
@@ -82,4 +82,4 @@ def save_curves(log: Log, path: Path) -> None:
         axes.set_xlabel("step")
         if axes.lines:
             axes.legend()
-    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=100))
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=100))

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from ..atomic import write_atomically
 from ..build import build_vqvae
 from ..checkpoint import read_checkpoint
 from ..device import choose_device, has_bfloat16, prepare_device
@@ -26,7 +27,7 @@ from .distributed import Processes, join_processes, leave_processes
 from .loop import Hooks, count_steps_per_epoch, run_stage
 from .options import RESUMABLE_CHANGES, TrainingOptions
 from .report import Log, save_curves, save_grid, show
-from .saving import load, plain_arguments, save, trainer_layout, write_atomically
+from .saving import load, plain_arguments, save, trainer_layout
 from .tokenizer import TokenizerStage, initialize_vqvae
 from .transformer import TransformerStage, initialize_var, make_tokens
 
@@ -121,7 +122,7 @@ class Run:
         )
         if self.processes.is_main:
             text = json.dumps({**asked, "autocast": autocast}, indent=1)
-            write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+            write_atomically(path, lambda file: file.write(text.encode()))
         return autocast
 
     def _data(self) -> ImageData:

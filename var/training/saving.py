@@ -1,6 +1,5 @@
-"""Files of a run, written so that a kill at any moment leaves the old file or the new one, never half of either."""
+"""Files of a run, and the layout of its checkpoints."""
 
-import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,25 +10,14 @@ import torch
 from torch import Tensor
 
 from ..architecture import VARConfig
+from ..atomic import write_atomically
 from ..errors import TrainingError
 from .options import TrainingOptions
 
 
-def write_atomically(path: Path, write) -> None:
-    """Call `write(temporary_path)`, then put that file in the place of `path`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def save(path: Path, content: Mapping[str, Any]) -> None:
     """`torch.save`, atomically."""
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
+    write_atomically(path, lambda file: torch.save(content, file))
 
 
 def load(path: Path) -> dict[str, Any] | None:
