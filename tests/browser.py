@@ -1,0 +1,159 @@
+"""The page in a real browser: a server of this process, a headless Chromium, and what a user does."""
+
+import io
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PATIENCE = 120_000  # milliseconds until a test gives up on the page; machines may be busy
+
+
+@contextmanager
+def serve(checkpoints: Path, temporary: Path) -> Iterator[str]:
+    """Serve the page for a folder of checkpoints on a free port, and hand out its address.
+
+    Args:
+        checkpoints: the folder.
+        temporary: where Gradio keeps images and uploads.
+    """
+    from var.ui.page import create_page, launch_options
+
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = str(temporary)
+    page = create_page(checkpoints, "cpu")
+    try:
+        _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+        yield address
+    finally:
+        page.close()
+        if before is None:
+            del os.environ["GRADIO_TEMP_DIR"]
+        else:
+            os.environ["GRADIO_TEMP_DIR"] = before
+
+
+@contextmanager
+def chromium() -> Iterator:
+    """Start Chromium; skips the test where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+    executable = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    if executable is None:
+        pytest.skip("needs a Chromium: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visitor:
+    """Someone with the page open.
+
+    Args:
+        page: Playwright's page.
+        address: of the server.
+    """
+
+    def __init__(self, page, address: str):
+        self.page = page
+        self.requests: list[str] = []
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(address)
+        page.locator("#generate").wait_for()
+
+    def text(self, part: str) -> str:
+        """What stands in a part of the page, given by its id."""
+        return self.page.locator(f"#{part}").inner_text()
+
+    def wait_for(self, part: str, text: str) -> None:
+        """Wait until a part of the page has some text."""
+        self.page.locator(f"#{part}", has_text=text).wait_for()
+
+    def choose_classes(self, *names: str) -> None:
+        """Choose classes, by typing their names, instead of those chosen before."""
+        classes = self.page.locator("#classes")
+        clear = classes.get_by_role("button", name="Clear")
+        if clear.count():
+            clear.click()
+        for name in names:
+            classes.locator("input").fill(name)
+            classes.get_by_role("option", name=name).click()
+        self.page.keyboard.press("Escape")
+
+    def choose_checkpoint(self, name: str) -> None:
+        """Choose a checkpoint of the list."""
+        self.page.locator("#checkpoint input").click()
+        self.page.locator("#checkpoint").get_by_role("option", name=name, exact=True).click()
+
+    def checkpoints(self, expected: str) -> list[str]:
+        """The names in the list of checkpoints, as soon as `expected` is among them."""
+        self.page.locator("#checkpoint input").click()
+        options = self.page.locator("#checkpoint").get_by_role("option")
+        options.filter(has_text=expected).first.wait_for()
+        names = [option.inner_text().removeprefix("✓").strip() for option in options.all()]
+        self.page.keyboard.press("Escape")
+        return names
+
+    def set(self, part: str, value: int) -> None:
+        """Type a number."""
+        field = self.page.locator(f"#{part} input[type=number]")
+        field.fill(str(value))
+        field.press("Tab")
+
+    def upload(self, path: Path) -> None:
+        """Upload a checkpoint."""
+        self.page.locator("#upload input[type=file]").set_input_files(path)
+
+    def generate(self) -> None:
+        """Press Generate and wait for the images."""
+        self.page.locator("#status .state").evaluate("state => { state.dataset.before = 'yes'; }")
+        self.page.locator("#generate").click()
+        self.page.locator("#status .state:not([data-before])", has_text=re.compile(r"\d images? in ")).wait_for()
+        self.page.wait_for_function(
+            """() => [...document.querySelectorAll("#images .thumbnail-lg img")]
+                .every(image => /-seed-\\d+\\.png$/.test(image.src))"""
+        )
+
+    def captions(self) -> list[str]:
+        """What stands below the images."""
+        return [
+            caption.replace("\n", ", ") for caption in self.page.locator("#images .caption-label").all_inner_texts()
+        ]
+
+    def image_addresses(self) -> list[str]:
+        """Where the images come from."""
+        return self.page.locator("#images .thumbnail-lg img").evaluate_all("images => images.map(image => image.src)")
+
+    def images(self) -> list[Image.Image]:
+        """The images, downloaded."""
+        return [Image.open(io.BytesIO(self.page.request.get(url).body())) for url in self.image_addresses()]
+
+    def watch_status(self) -> None:
+        """Take down from now on each state that the page shows, and the first image at that time."""
+        self.page.evaluate(
+            """() => {
+                window.states = [];
+                const note = () => window.states.push([
+                    document.querySelector("#status").innerText.trim(),
+                    document.querySelector("#images .thumbnail-lg img")?.src ?? "",
+                ]);
+                new MutationObserver(note).observe(
+                    document.querySelector("#status"), {childList: true, subtree: true, characterData: true});
+                new MutationObserver(note).observe(
+                    document.querySelector("#images"), {childList: true, subtree: true, attributes: true});
+            }"""
+        )
+
+    def states(self) -> list[tuple[str, str]]:
+        """What `watch_status` took down: text and address of the first image."""
+        return [tuple(state) for state in self.page.evaluate("window.states")]

@@ -1,0 +1,110 @@
+"""The page's API, as a script calls it with gradio_client."""
+
+import pytest
+from browser import serve
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+from tiny import write_trainer_file
+
+from var import VARPipeline
+
+NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    write_trainer_file(folder / "fruits64.pth", class_names=NAMES, optimizer=False)
+    write_trainer_file(folder / "other.pth", seed=9, optimizer=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(checkpoints, tmp_path_factory):
+    with serve(checkpoints, tmp_path_factory.mktemp("gradio")) as address:
+        yield Client(address, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
+
+
+def test_generate_returns_png_files(client):
+    files, _ = client.predict(class_labels=[1, 4], num_images=2, api_name="/generate")
+    assert [(Image.open(file).format, Image.open(file).size) for file in files] == [("PNG", (16, 16))] * 4
+
+
+def test_generate_tells_the_seed_of_each_image(client):
+    _, info = client.predict(class_labels=[1, 4], num_images=2, seed=30, api_name="/generate")
+    assert info == {
+        "checkpoint": "fruits64.pth",
+        "class_labels": [1, 1, 4, 4],
+        "class_names": ["Bee", "Bee", "Eel", "Eel"],
+        "seeds": [30, 31, 32, 33],
+    }
+
+
+def test_generate_makes_what_the_pipeline_makes(client, checkpoints):
+    settings = {"cfg_scale": 2.0, "top_k": 20, "top_p": 0.9, "more_smooth": True}
+    files, _ = client.predict(
+        checkpoint="other.pth", class_labels=[3], num_images=1, seed=8, **settings, api_name="/generate"
+    )
+    expected = VARPipeline.from_checkpoint(checkpoints / "other.pth", device="cpu")([3], seed=[8], **settings)
+    assert Image.open(files[0]).tobytes() == expected.images[0].tobytes()
+
+
+def test_generate_takes_an_uploaded_file(client, tmp_path):
+    path = write_trainer_file(tmp_path / "mine.pth", class_names=["Oak", "Elm", "Ash", "Fir", "Yew"])
+    _, info = client.predict(checkpoint=handle_file(path), class_labels=[2], api_name="/generate")
+    assert info["class_names"] == ["Ash"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"class_labels": []}, "at least one"),
+        ({"class_labels": [5]}, "0 to 4"),
+        ({"class_labels": ["Bee"]}, "list of class indices"),
+        ({"class_labels": [0], "num_images": 65}, "at most 64"),
+        ({"class_labels": [0], "num_images": 0}, "a whole number from 1"),
+        ({"class_labels": [0], "num_images": "two"}, "a whole number from 1"),
+        ({"class_labels": [0], "seed": "five"}, "a whole number"),
+        ({"class_labels": [0], "top_p": 2}, "top_p"),
+        ({"class_labels": [0], "seed": -1}, "seed"),
+        ({"class_labels": [0], "checkpoint": "missing.pth"}, "no checkpoint missing.pth"),
+        ({"class_labels": [0], "checkpoint": "../fruits64.pth"}, "no checkpoint ../fruits64.pth"),
+        ({"class_labels": [0], "checkpoint": {"path": "/etc/passwd"}}, "name of a file"),
+    ],
+)
+def test_generate_refuses_in_one_line(client, arguments, message):
+    with pytest.raises(AppError) as refused:
+        client.predict(**arguments, api_name="/generate")
+    assert message in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_inspect_describes_a_file(client):
+    found = client.predict(checkpoint="fruits64.pth", api_name="/inspect")
+    assert (found["file"], found["layout"], found["usable"]) == ("fruits64.pth", "trainer", True)
+    assert found["class_names"] == NAMES
+
+
+def test_inspect_keeps_the_places_of_files_to_itself(client, checkpoints):
+    assert str(checkpoints) not in str(client.predict(checkpoint="fruits64.pth", api_name="/inspect"))
+
+
+def test_the_handlers_of_the_page_are_no_endpoints(client):
+    endpoints = client.view_api(return_format="dict")
+    assert set(endpoints["named_endpoints"]) == {"/generate", "/inspect"}
+    assert endpoints["unnamed_endpoints"] == {}
+
+
+def test_the_endpoints_are_documented(client):
+    described = client.view_api(return_format="dict")["named_endpoints"]["/generate"]
+    assert "Generate images" in described["description"]
+    assert [parameter["parameter_name"] for parameter in described["parameters"]] == [
+        "class_labels",
+        "checkpoint",
+        "num_images",
+        "seed",
+        "cfg_scale",
+        "top_k",
+        "top_p",
+        "more_smooth",
+    ]

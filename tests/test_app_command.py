@@ -1,0 +1,77 @@
+"""`python app.py`, as a process."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from tiny import write_trainer_file
+
+APP = Path(__file__).resolve().parent.parent / "app.py"
+
+
+def run_app(*arguments):
+    return subprocess.run([sys.executable, str(APP), *map(str, arguments)], capture_output=True, text=True, timeout=300)
+
+
+@contextmanager
+def serving_app(*arguments):
+    """Start the app and hand out its address, read from what it prints."""
+    command = [sys.executable, "-u", str(APP), *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
+    try:
+        printed = ""
+        while not (found := re.search(r"http://\S+", printed)):
+            line = process.stdout.readline()
+            assert line, f"the app ended: {printed}"
+            printed += line
+        yield found[0]
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_serves_the_page_at_the_given_port(tmp_path):
+    write_trainer_file(tmp_path / "a.pth", optimizer=False)
+    port = free_port()
+    with serving_app("--checkpoints", tmp_path, "--port", port, "--device", "cpu") as address:
+        assert f":{port}" in address
+        assert "a.pth" in urlopen(address).read().decode()
+
+
+def test_an_empty_folder_says_what_to_do(tmp_path):
+    with serving_app("--checkpoints", tmp_path / "none", "--port", free_port(), "--device", "cpu") as address:
+        assert "No checkpoint yet. Upload one" in urlopen(address).read().decode()
+
+
+def test_a_broken_file_in_the_folder_does_not_keep_the_app_from_starting(tmp_path):
+    (tmp_path / "broken.pth").write_text("not a model")
+    with serving_app("--checkpoints", tmp_path, "--port", free_port(), "--device", "cpu") as address:
+        assert "broken.pth: The file holds text" in urlopen(address).read().decode()
+
+
+@pytest.mark.parametrize("arguments", [["--device", "toaster"], ["--device", "cuda:99"]])
+def test_a_wrong_device_ends_with_one_line(tmp_path, arguments):
+    ended = run_app("--checkpoints", tmp_path, *arguments)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1 and "device" in ended.stderr or "asked for" in ended.stderr
+
+
+def test_a_port_in_use_ends_with_one_line(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended = run_app("--checkpoints", tmp_path, "--device", "cpu", "--port", taken.getsockname()[1])
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1 and "port" in ended.stderr

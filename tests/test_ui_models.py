@@ -1,0 +1,103 @@
+"""The one model in memory."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from tiny import tiny_states, write_trainer_file
+
+from var.errors import CheckpointError
+from var.ui.models import ModelHolder
+
+
+@pytest.fixture
+def holder(tmp_path):
+    return ModelHolder(tmp_path, "cpu")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_trainer_file(tmp_path / "a.pth", class_names=["Ant", "Bee", "Cat", "Dog", "Eel"], optimizer=False)
+
+
+def test_describes_what_the_page_shows(holder, path):
+    description = holder.describe(path)
+    assert description.class_names == ("Ant", "Bee", "Cat", "Dog", "Eel")
+    assert (description.vocab_size, description.image_size) == (64, 16)
+    assert (description.placement, description.vae_file) == ("CPU, float32", None)
+
+
+def test_keeps_a_model_between_uses(holder, path):
+    with holder.use(path) as first:
+        pass
+    with holder.use(path) as second:
+        assert second is first
+
+
+def test_loads_a_file_again_that_was_replaced(holder, path):
+    with holder.use(path) as first:
+        pass
+    write_trainer_file(path, seed=5, epoch=12, optimizer=False)
+    with holder.use(path) as second:
+        assert second is not first
+    assert "epoch 12" in holder.describe(path).summary
+
+
+def test_frees_the_old_model_for_another(holder, path, tmp_path):
+    other = write_trainer_file(tmp_path / "b.pth", seed=5, optimizer=False)
+    with holder.use(path) as pipeline:
+        old = weakref.ref(pipeline.var)
+    del pipeline
+    with holder.use(other):
+        gc.collect()
+        assert old() is None
+
+
+def test_describing_a_known_file_does_not_load_it(holder, path, tmp_path):
+    holder.describe(path)
+    other = write_trainer_file(tmp_path / "b.pth", seed=5, optimizer=False)
+    with holder.use(other) as pipeline:
+        pass
+    holder.describe(path)
+    with holder.use(other) as again:
+        assert again is pipeline
+
+
+def test_serves_the_old_model_after_a_file_that_cannot_be_used(holder, path, tmp_path):
+    holder.describe(path)
+    (tmp_path / "broken.pth").write_text("no model")
+    with pytest.raises(CheckpointError), holder.use(tmp_path / "broken.pth"):
+        pass
+    with holder.use(path) as pipeline:
+        assert pipeline.image_size == 16
+
+
+def test_can_be_used_after_an_error_while_generating(holder, path):
+    with pytest.raises(RuntimeError), holder.use(path):
+        raise RuntimeError
+    with holder.use(path) as pipeline:
+        assert pipeline.image_size == 16
+
+
+def test_takes_a_vqvae_that_fits_and_says_which(holder, path, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    bare = write_trainer_file(tmp_path / "elsewhere" / "bare.pth", with_vae=False, optimizer=False)
+    assert holder.describe(bare).vae_file == "a.pth"
+
+
+def test_says_what_to_do_where_no_vqvae_fits(holder, tmp_path):
+    bare = write_trainer_file(tmp_path / "bare.pth", with_vae=False, optimizer=False)
+    with pytest.raises(CheckpointError, match="bare.pth: .* without a VQVAE.*Put the VQVAE"):
+        holder.describe(bare)
+
+
+def test_says_what_to_do_when_memory_is_full(holder, path):
+    with pytest.raises(MemoryError, match="fewer images"), holder.use(path):
+        raise RuntimeError("CUDA out of memory")
+
+
+def test_a_vqvae_alone_is_no_model_to_generate_with(holder, tmp_path):
+    torch.save(tiny_states()[1], tmp_path / "vae.pth")
+    with pytest.raises(CheckpointError, match="vae.pth: a VQVAE alone"):
+        holder.describe(tmp_path / "vae.pth")
