@@ -6,6 +6,7 @@ so a run that was killed computes and logs, from its last save on, the very numb
 
 import copy
 import math
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -227,7 +228,8 @@ def run_stage(
                 measured = stage.validate(shown, device)
             if measured:
                 log.add(stage.name, step, epoch=epoch, **measured)
-                bar.write(f"{stage.name}, epoch {epoch + 1} of {stage.epochs}: " + describe(measured))
+                if processes.is_main:
+                    bar.write(f"{stage.name}, epoch {epoch + 1} of {stage.epochs}: " + describe(measured), sys.stderr)
             # without held-out images the newest is as good as any
             value = measured.get(stage.best_key)
             better = value is None or best is None or (value > best) == stage.best_is_larger
