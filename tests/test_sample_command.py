@@ -58,7 +58,7 @@ def test_size_of_the_batches_changes_nothing(trainer_file, tmp_path):
 def test_vqvae_beside_the_file_is_taken_and_told(trainer_file, tmp_path, capsys):
     alone = write_trainer_file(tmp_path / "alone.pth", with_vae=False)
     assert sample(alone, tmp_path / "out", "--classes", "0") == 0
-    assert f"VQVAE: {trainer_file}" in capsys.readouterr().out
+    assert f"VQVAE: {trainer_file}" in capsys.readouterr().err
 
 
 def test_vqvae_by_option(trainer_file, tmp_path):

@@ -106,6 +106,37 @@ def test_npz_with_pickled_objects_is_refused(tmp_path):
         load(tmp_path / "data.npz")
 
 
+def test_a_split_in_words_is_refused(tmp_path):
+    path = write_packed(tmp_path / "data.npz", split=np.array(["train"] * 40))
+    with pytest.raises(DataError, match="split <U5"):
+        load(path)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    data = load(write_class_folders(tmp_path, classes=("car", "train")))
+    assert data.class_names == ["car", "train"]
+
+
+def test_held_out_folders_alone_are_no_classes(tmp_path):
+    write_class_folders(tmp_path / "val")
+    with pytest.raises(DataError, match="no train/"):
+        load(tmp_path)
+
+
+def test_transparent_parts_become_white(tmp_path):
+    write_class_folders(tmp_path)
+    Image.new("RGBA", (16, 16), (0, 0, 0, 0)).save(tmp_path / "apple" / "000.png")
+    assert load(tmp_path).train.images.batch(torch.tensor([0])).min() == 255
+
+
+def test_sixteen_bits_keep_their_range(tmp_path):
+    write_class_folders(tmp_path)
+    grey = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    Image.fromarray(grey).save(tmp_path / "apple" / "000.png")
+    pixels = load(tmp_path).train.images.batch(torch.tensor([0]))[0, 0].flatten()
+    assert pixels.tolist() == list(range(256))
+
+
 def test_npz_of_other_arrays_says_what_it_has(tmp_path):
     np.savez(tmp_path / "data.npz", x=np.zeros(3), labels=np.zeros(3, dtype=np.int64))
     with pytest.raises(DataError, match=r"\['labels'\]; expected `images`"):

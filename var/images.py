@@ -22,6 +22,8 @@ def to_pil(images: Tensor) -> list[Image.Image]:
 def upright(image: Image.Image) -> Image.Image:
     """An RGB image as its viewer shows it: turned as its EXIF says, transparent parts on white."""
     image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # Pillow's own conversion clips 16 bits to white
+        image = Image.fromarray((numpy.asarray(image) >> 8).astype("uint8"))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

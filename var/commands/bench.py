@@ -11,25 +11,24 @@ from pathlib import Path
 import torch
 
 from ..architecture import VARConfig, VQVAEConfig
-from ..checkpoint import count_parameters, format_count, read_checkpoint
+from ..checkpoint import count_parameters, format_count
 from ..device import choose_device, choose_dtype, describe, prepare_device
-from ..library import default_folder, find_vqvae, list_checkpoints, resolve
+from ..library import default_folder, list_checkpoints
 from ..pipeline import VARPipeline
 from ..transformer import VAR
 from ..vqvae import VQVAE
+from .opening import add_model_arguments, open_pipeline
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("file", nargs="?", metavar="FILE", help="checkpoint (default: the newest in checkpoints/)")
-    parser.add_argument("--vae", metavar="FILE", help="the VQVAE, where the checkpoint has none")
     parser.add_argument("--depth", type=int, metavar="N", help="random weights of the official sizes instead of FILE")
     parser.add_argument(
         "--batch-sizes", type=int, nargs="+", default=[1, 8], metavar="N", help="images at a time (1 8)"
     )
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="runs after one to warm up (default 5)")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best here)")
-    parser.add_argument("--dtype", help="float32, bfloat16 or float16 (default: the best on the device)")
+    add_model_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
     dtype = choose_dtype(device, args.dtype)
     prepare_device(device)
     start = time.perf_counter()
-    name, pipeline = (random_pipeline(args.depth, device, dtype)) if args.depth else load(args, device, dtype)
+    name, pipeline = random_pipeline(args.depth, device, dtype) if args.depth else load(args)
     synchronize(device)
     figures = {
         "checkpoint": name,
@@ -75,19 +74,13 @@ def run(args: argparse.Namespace) -> None:
     print(f"peak memory    {figures['peak_memory_bytes'] / 2**30:.2f} GiB")
 
 
-def load(args: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> tuple[str, VARPipeline]:
+def load(args: argparse.Namespace) -> tuple[str, VARPipeline]:
     """The pipeline of the file asked for, or of the newest at hand, and its name."""
-    if args.file is None:
-        entries = list_checkpoints(default_folder())
-        if not entries:
-            raise FileNotFoundError(f"{default_folder()} has no checkpoint; name one, or give --depth 16")
-        path = entries[0].path
-    else:
-        path = Path(resolve(args.file))
-    checkpoint, vae = read_checkpoint(path), args.vae
-    if vae is None and checkpoint.vae_state is None:
-        vae = find_vqvae(checkpoint, [default_folder()])
-    return path.name, VARPipeline.from_checkpoint(checkpoint, vae, device, dtype)
+    entries = list_checkpoints(default_folder())
+    if args.file is None and not entries:
+        raise FileNotFoundError(f"{default_folder()} has no checkpoint; name one, or give --depth 16")
+    file = args.file or str(entries[0].path)
+    return Path(file).name, open_pipeline(file, args)
 
 
 def random_pipeline(depth: int, device: torch.device, dtype: torch.dtype) -> tuple[str, VARPipeline]:

@@ -6,12 +6,13 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from .opening import add_model_arguments, open_pipeline
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("file", type=Path, help="checkpoint with its VQVAE")
+    parser.add_argument("file", metavar="FILE", help="checkpoint: a path, or hf://owner/repo/path/in/repo")
     parser.add_argument("data", type=Path, help="the images that it was trained on, as `train` takes them")
-    parser.add_argument("--vae", type=Path, help="checkpoint of the VQVAE, where FILE has none")
     parser.add_argument("--per-class", type=int, default=10, metavar="N", help="samples of each class (10)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first sample (0)")
     parser.add_argument("--cfg-scale", type=float, default=4.0, help="guidance of the samples (4)")
@@ -19,8 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top-p", type=float, default=0.95, help="top-p of the samples (0.95)")
     parser.add_argument("--classifier-epochs", type=int, default=12, metavar="N", help="passes of the classifier (12)")
     parser.add_argument("--val-fraction", type=float, default=0.1, help="held out where DATA has no split (0.1)")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (the best there is)")
-    parser.add_argument("--dtype", help="float32, bfloat16 or float16 (the best on the device)")
+    add_model_arguments(parser)
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="write the samples as one picture, a class a row")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
@@ -30,13 +30,14 @@ def run(args: argparse.Namespace) -> None:
     from ..errors import DataError
     from ..evaluation.measure import SampleSettings, measure
     from ..images import contact_sheet, to_pil
-    from ..pipeline import VARPipeline
     from ..training.data import load_data
     from ..training.report import show
 
     if args.per_class < 1 or args.classifier_epochs < 1:
         raise ValueError("--per-class and --classifier-epochs must be at least 1.")
-    pipeline = VARPipeline.from_checkpoint(args.file, args.vae, args.device, args.dtype)
+    if args.sheet:
+        args.sheet.parent.mkdir(parents=True, exist_ok=True)
+    pipeline = open_pipeline(args.file, args)
     size = pipeline.image_size
     progress = partial(show)
     data = load_data(args.data, size, size, args.val_fraction, workers=4, progress=progress)
@@ -44,6 +45,12 @@ def run(args: argparse.Namespace) -> None:
         raise DataError(
             f"{args.data} has {len(data.class_names)} classes, {args.file} knows {pipeline.var.config.num_classes}; "
             "give the images that it was trained on."
+        )
+    known = pipeline.checkpoint.class_names
+    if known is not None and data.class_names != known[: len(data.class_names)]:
+        raise DataError(
+            f"{args.data} has other classes than {args.file} ({data.class_names[:3]} …, not {known[:3]} …); give the "
+            "images that it was trained on."
         )
     if not len(data.val):
         raise DataError(f"{args.data} has no held-out images; give some in val/, or a --val-fraction above 0.")

@@ -8,12 +8,11 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from ..checkpoint import read_checkpoint
-from ..device import choose_device, choose_dtype, describe
+from ..device import describe
 from ..images import contact_sheet
-from ..library import default_folder, find_vqvae, resolve
 from ..options import MAX_SEED, SamplingOptions
 from ..pipeline import VARPipeline
+from .opening import add_model_arguments, open_pipeline
 
 NO_CLASS = "none"
 MAX_COLUMNS = 12  # of the sheet
@@ -23,7 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     defaults = SamplingOptions(class_labels=[None])
     parser.add_argument("file", metavar="FILE", help="checkpoint: a path, or hf://owner/repo/path/in/repo")
-    parser.add_argument("--vae", metavar="FILE", help="the VQVAE, where the checkpoint has none")
     parser.add_argument(
         "--classes", nargs="+", required=True, metavar="CLASS", help="class indices or names; 'none' for no class"
     )
@@ -45,8 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, default=defaults.temperature, help="default %(default)s")
     parser.add_argument("--more-smooth", action="store_true", help="smoother, less diverse images")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="images at a time (default 8)")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best here)")
-    parser.add_argument("--dtype", help="float32, bfloat16 or float16 (default: the best on the device)")
+    add_model_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the images")
 
 
@@ -58,20 +55,12 @@ def run(args: argparse.Namespace) -> None:
     """
     if args.count < 1 or args.batch_size < 1:
         raise ValueError("--count and --batch-size must be at least 1")
-    device = choose_device(args.device)
-    dtype = choose_dtype(device, args.dtype)
-    checkpoint = read_checkpoint(resolve(args.file))
-    vae = args.vae
-    if vae is None and checkpoint.var_config is not None and checkpoint.vae_config is None:
-        vae = find_vqvae(checkpoint, [default_folder()])
-        if vae is not None:
-            print(f"VQVAE: {vae.path}")
-    pipe = VARPipeline.from_checkpoint(checkpoint, vae=vae, device=device, dtype=dtype)
+    pipe = open_pipeline(args.file, args)
     labels = [label for word in args.classes for label in [find_class(word, pipe.class_names)] * args.count]
     if not 0 <= args.seed <= MAX_SEED - len(labels) + 1:
         raise ValueError(f"a seed must be a whole number from 0 to 2**63 - 1, not {args.seed}")
     args.out.mkdir(parents=True, exist_ok=True)
-    print(describe(device, dtype))
+    print(describe(pipe.device, pipe.dtype))
     try:
         images = sample(pipe, labels, args)
     except torch.OutOfMemoryError as error:

@@ -14,7 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; the same again goes on with it")
     parser.add_argument("--preset", choices=PRESETS, default="tiny", help="sizes and recipe to start from")
-    parser.add_argument("--tokenizer", type=Path, help="checkpoint whose VQVAE is used instead of training one")
+    parser.add_argument(
+        "--tokenizer",
+        type=Path,
+        help="checkpoint whose VQVAE is used instead of training one; its own sizes count",
+    )
     group = parser.add_argument_group("recipe", "each defaults to the preset's value; the tiny preset's is shown")
     for item in fields(TrainingOptions):
         name, default = "--" + item.name.replace("_", "-"), item.default

@@ -88,7 +88,7 @@ def measure(
     num_classes, size = len(data.class_names), pipeline.image_size
     held_out = load_split(data.val, size)  # (B, 3, S, S)
     rebuilt = torch.cat(
-        [pipeline.decode(pipeline.encode(part)) for part in progress(held_out.split(32), "reconstructions")]
+        [pipeline.decode(pipeline.encode(part)).cpu() for part in progress(held_out.split(32), "reconstructions")]
     )
     squared = (rebuilt - held_out.add(1).div(2)).square().mean((1, 2, 3))  # (B,)
     psnr = (-10 * squared.clamp_min(1e-10).log10()).mean().item()

@@ -11,10 +11,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..errors import DataError
+from ..images import upright
 from .distributed import Processes
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -67,9 +68,16 @@ class ImageData:
 
 
 def validation_batches(num_images: int, batch_size: int, processes: Processes) -> Sequence[Tensor]:
-    """This process's share of the held-out images that are looked at after an epoch: evenly spaced, in batches."""
+    """This process's share of the held-out images that are looked at after an epoch: evenly spaced, in batches.
+
+    Args:
+        num_images: held-out images.
+        batch_size: images at once, of all processes together.
+        processes: of the run.
+    """
     chosen = torch.linspace(0, num_images - 1, min(num_images, MOST_VALIDATED)).long()
-    return chosen.split(batch_size)[processes.rank :: processes.count] if num_images else []
+    size = max(1, batch_size // processes.count)
+    return chosen.split(size)[processes.rank :: processes.count] if num_images else []
 
 
 class PackedImages:
@@ -105,10 +113,9 @@ def read_image(path: Path, size: int) -> Tensor | None:
     """A file's image, resized and cropped at the centre to uint8 (3, size, size); None where it cannot be read."""
     try:
         with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image).convert("RGB")
-            image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+            image = ImageOps.fit(upright(image), (size, size), Image.Resampling.LANCZOS)
             return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+    except Exception:  # Pillow's decoders raise whatever a damaged file leads them to
         return None
 
 
@@ -174,6 +181,9 @@ def _load_packed(path: Path, stored_size: int, val_fraction: float, progress: Pr
         raise DataError(f"{path} has labels {labels.dtype} {labels.shape}; expected {len(images)} whole numbers.")
     if len(labels) and labels.min() < 0:
         raise DataError(f"{path} has a label of {labels.min()}; expected 0 or more.")
+    split = arrays.get("split")
+    if split is not None and (split.shape != labels.shape or split.dtype.kind not in "biu"):
+        raise DataError(f"{path} has a split {split.dtype} {split.shape}; expected {len(labels)} numbers, 0 or 1.")
     num_classes = int(labels.max()) + 1 if len(labels) else 0
     names = [str(name) for name in arrays.get("class_names", [f"class {i}" for i in range(num_classes)])]
     if len(names) < num_classes:
@@ -189,13 +199,13 @@ def _load_packed(path: Path, stored_size: int, val_fraction: float, progress: Pr
         )
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
     labels = labels.astype(np.int64)
-    held_out = arrays["split"].astype(bool) if "split" in arrays else _held_out(labels, val_fraction)
+    held_out = _held_out(labels, val_fraction) if split is None else split.astype(bool)
 
-    def split(mask: np.ndarray) -> Split:
+    def part(mask: np.ndarray) -> Split:
         places = torch.from_numpy(np.flatnonzero(mask))
         return Split(PackedImages(pixels[places].contiguous()), torch.from_numpy(labels)[places])
 
-    return ImageData(names, split(~held_out), split(held_out), notices)
+    return ImageData(names, part(~held_out), part(held_out), notices)
 
 
 def _class_folders(folder: Path) -> list[Path]:
@@ -209,13 +219,16 @@ def _image_paths(folder: Path) -> list[Path]:
 def _load_folder(
     path: Path, image_size: int, stored_size: int, val_fraction: float, workers: int, progress: Progress
 ) -> ImageData:
-    train_folder = path / "train" if (path / "train").is_dir() else path
+    has_train = (path / "train").is_dir() and any(_image_paths(entry) for entry in _class_folders(path / "train"))
+    train_folder = path / "train" if has_train else path
     val_folder = path / "val" if train_folder != path and (path / "val").is_dir() else None
     classes = [folder.name for folder in _class_folders(train_folder) if _image_paths(folder)]
     if not classes:
         loose = len(_image_paths(train_folder))
         found = f"{loose} images that stand in no class folder" if loose else "no images"
         raise DataError(f"{path} has {found}; expected a folder for each class, with its images inside.")
+    if {name.lower() for name in classes} <= {"val", "valid", "validation", "test"}:
+        raise DataError(f"{path} has {' and '.join(classes)}, but no train/ with a folder for each class.")
     notices: list[str] = []
     train_paths, train_labels = _list_images(train_folder, classes)
     if val_folder is not None:
@@ -278,7 +291,7 @@ def _look_at(path: Path, size: int | None = None) -> tuple[int | None, Tensor | 
             side = min(image.size)
             if size is None:
                 image.verify()
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+    except Exception:  # Pillow's decoders raise whatever a damaged file leads them to
         return None, None
     pixels = None if size is None else read_image(path, size)
     return (None if size is not None and pixels is None else side), pixels

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -48,7 +49,8 @@ def join_processes(device_type: str) -> Processes:
     """Join the other processes where `torchrun` started this one (it sets RANK and WORLD_SIZE)."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return Processes()
-    dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
+    # the main process makes the tokens and writes the files while the others wait
+    dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=timedelta(days=2))
     processes = Processes(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", 0)))
     if device_type == "cuda":
         torch.cuda.set_device(processes.local_rank)

@@ -213,10 +213,10 @@ def run_stage(
             values = torch.stack([*sums.values()]).float() / window
             values = processes.sum(values) / processes.count
             means = dict(zip(sums, values.tolist(), strict=True))
-            if not all(math.isfinite(value) for value in means.values()):
+            if not all(math.isfinite(value) for value in (*means.values(), norm.item())):
                 raise TrainingError(
-                    f"The {stage.name}'s loss is no longer finite at step {step}: try a lower learning rate. "
-                    "The last save is from before, and a new start goes on from it."
+                    f"The {stage.name}'s loss is no longer finite at step {step}: try a lower learning rate in another "
+                    "--out (a finished tokenizer.pth can be given as --tokenizer)."
                 )
             summary = stage.summarize(means)
             log.add(stage.name, step, epoch=epoch, lr=rate, grad_norm=norm.item(), **summary)
@@ -232,7 +232,9 @@ def run_stage(
                     bar.write(f"{stage.name}, epoch {epoch + 1} of {stage.epochs}: " + describe(measured), sys.stderr)
             # without held-out images the newest is as good as any
             value = measured.get(stage.best_key)
-            better = value is None or best is None or (value > best) == stage.best_is_larger
+            better = value is None or (
+                math.isfinite(value) and (best is None or (value > best) == stage.best_is_larger)
+            )
             if better:
                 best = value
             if processes.is_main:
@@ -264,7 +266,13 @@ def compile_parts(stage: Stage) -> None:
 
 def actual_batch_size(stage: Stage, processes: Processes) -> int:
     """Images a step: as asked, or as many as there are, a whole number for each process."""
-    return min(stage.batch_size, len(stage.train)) // processes.count * processes.count
+    size = min(stage.batch_size, len(stage.train)) // processes.count * processes.count
+    if not size:
+        raise TrainingError(
+            f"The {stage.name} has {min(stage.batch_size, len(stage.train))} images a step for {processes.count} "
+            "processes; use fewer processes, or a larger batch."
+        )
+    return size
 
 
 def count_steps_per_epoch(stage: Stage, processes: Processes) -> int:

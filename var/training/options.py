@@ -111,7 +111,7 @@ class TrainingOptions:
         )
 
 
-# Chosen for one data pass to change only how a run goes, never what it computes: free to differ when a run resumes.
+# May differ when a run resumes: they change how it runs; device and compile also round differently.
 RESUMABLE_CHANGES = frozenset({"device", "workers", "save_minutes", "sample_every", "compile"})
 
 _OFFICIAL_TOKENIZER: dict[str, Any] = {

@@ -1,14 +1,15 @@
 """A whole run in its folder: data, tokenizer, tokens, transformer, and the files that a user takes away.
 
-In the folder: `log.jsonl`; `options.json`, what was asked; `tokenizer-last.pth`, to resume; `tokenizer.pth`, the
-finished VQVAE; `tokens.pth`, made once; `ar-ckpt-last.pth`, a trainer checkpoint that is resumed from, and
-`ar-ckpt-best.pth`; `model.pth`, the best without its optimizer and in float16; `samples/`; `curves.png`.
+In the folder: `log.jsonl`; `options.json` and `data.json`, what was asked and found; `tokenizer-last.pth`, to resume;
+`tokenizer.pth`, the finished VQVAE; `tokens.pth`, made once; `ar-ckpt-last.pth`, a trainer checkpoint that is resumed
+from, and `ar-ckpt-best.pth`; `model.pth`, the best without its optimizer and in float16; `samples/`; `curves.png`.
 """
 
+import hashlib
 import json
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ..build import build_vqvae
 from ..checkpoint import read_checkpoint
 from ..device import choose_device, has_bfloat16, prepare_device
 from ..errors import CheckpointError, TrainingError
+from ..library import pair_problem
 from ..transformer import VAR
 from ..vqvae import VQVAE
 from .data import ImageData, center_crop, load_data, to_model_range
@@ -90,7 +92,9 @@ class Run:
         """Do all that is not yet done."""
         start = time.monotonic()
         data = self._data()
-        self.args = plain_arguments(self.options, self.preset, data.class_names, self.data_path.name)
+        self._recall_data(data)
+        used = replace(self.options, precision="bfloat16" if self.autocast else "float32")
+        self.args = plain_arguments(used, self.preset, data.class_names, self.data_path.name)
         vqvae = self._tokenizer(data)
         self._transformer(data, vqvae)
         if self.processes.is_main:
@@ -116,14 +120,35 @@ class Run:
                     f"{self.folder} holds a run with {was}. Give the same to go on with it, or another --out."
                 )
             return earlier["autocast"]
-        self.processes.wait()  # nobody writes before everybody has looked
         autocast = self.options.precision == "bfloat16" or (
             self.options.precision == "auto" and bfloat16_is_faster(self.device)
         )
+        # the processes' clocks may disagree; this waits, too: nobody writes before everybody has looked
+        autocast = bool(self.processes.from_main(torch.tensor(int(autocast), device=self.device)).item())
         if self.processes.is_main:
             text = json.dumps({**asked, "autocast": autocast}, indent=1)
             write_atomically(path, lambda file: file.write(text.encode()))
         return autocast
+
+    def _recall_data(self, data: ImageData) -> None:
+        """Refuse to go on with other images, another tokenizer or another number of processes."""
+        path = self.folder / "data.json"
+        labels = b"|".join(split.labels.numpy().tobytes() for split in (data.train, data.val))
+        found = {
+            "classes": data.class_names,
+            "images": f"{len(data.train)} and {len(data.val)}, {hashlib.sha256(labels).hexdigest()}",
+            "tokenizer": str(self.given_tokenizer or ""),
+            "processes": self.processes.count,
+        }
+        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        self.processes.wait()  # nobody writes before everybody has looked
+        if earlier not in (None, found):
+            changed = ", ".join(key for key in found if earlier.get(key) != found[key])
+            raise TrainingError(
+                f"{self.folder} holds a run with other {changed}. Give the same to go on with it, or another --out."
+            )
+        if self.processes.is_main:
+            write_atomically(path, lambda file: file.write(json.dumps(found).encode()))
 
     def _data(self) -> ImageData:
         options = self.options
@@ -145,9 +170,13 @@ class Run:
             vqvae = build_vqvae(checkpoint, self.device)
             if vqvae.config.downsampling * self.options.patch_nums[-1] != self.options.image_size:
                 raise CheckpointError(
-                    f"{self.given_tokenizer} makes {vqvae.config.downsampling} pixels a token; "
-                    f"these options need {self.options.image_size // self.options.patch_nums[-1]}."
+                    f"{self.given_tokenizer} makes {vqvae.config.downsampling} pixels a token; these options need "
+                    f"{self.options.image_size // self.options.patch_nums[-1]}. Give --vae-ch-mult with as many "
+                    "numbers as it has levels, and its --patch-nums."
                 )
+            problem = pair_problem(self.options.var_config(1, vqvae.config), vqvae.config)
+            if problem:
+                raise CheckpointError(f"{self.given_tokenizer}: {problem} Give the --patch-nums it was trained with.")
             return vqvae
         torch.manual_seed(self.options.seed)
         vqvae = VQVAE(self.options.vae_config())
@@ -181,7 +210,8 @@ class Run:
         if self.processes.is_main and not path.exists():
             tokens = {}
             for name, split in (("train", data.train), ("val", data.val)):
-                batches = torch.arange(len(split)).split(64)
+                size = min(64, self.options.tokenizer_batch_size)
+                batches = torch.arange(len(split)).split(size) if len(split) else []
                 shown = self.show(batches, f"tokens of {name} images")
                 training = name == "train"
                 tokens[name] = make_tokens(vqvae, split, self.options, self.device, training=training, progress=shown)
@@ -232,7 +262,7 @@ class Run:
             return content
 
         def save_best(state: dict[str, Any]) -> None:
-            save(best, layout(state, with_optimizer=True))
+            save(best, layout({**state, "ema": None}, with_optimizer=True))
             save(self.folder / "model.pth", in_half_precision(layout(state, with_optimizer=False)))
 
         def show_samples(model: VAR, epoch: int) -> None:

@@ -31,7 +31,7 @@ def load(path: Path) -> dict[str, Any] | None:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise TrainingError(f"{path} cannot be read ({error}); remove it to train this part again.") from error
+        raise TrainingError(f"{path} cannot be read ({error}); remove its folder, or give another --out.") from error
 
 
 def plain_arguments(options: TrainingOptions, preset: str, class_names: list[str], data: str) -> OrderedDict[str, Any]:

@@ -198,7 +198,7 @@ class TokenizerStage:
     def validate(self, model: VQVAE, device: torch.device) -> dict[str, float]:
         """Mean over the held-out images of their PSNR's squared error, as they would be reconstructed."""
         total = torch.zeros(2, dtype=torch.float64)
-        for indices in validation_batches(len(self.val), self.batch_size, self.processes):
+        for indices in validation_batches(len(self.val), self.batch_size // self.options.accumulate, self.processes):
             pixels = center_crop(self.val.images.batch(indices), self.options.image_size)
             images = to_model_range(pixels.to(device)).to(memory_format=torch.channels_last)
             output = reconstruct(model, images, self.options.patch_nums)

@@ -176,7 +176,8 @@ class TransformerStage:
         """Loss and accuracy on the held-out tokens, with their labels."""
         total = torch.zeros(3, dtype=torch.float64)
         objective = TransformerObjective(model, 0.0)
-        for indices in validation_batches(len(self.val_labels), self.batch_size, self.processes):
+        part = self.batch_size // self.options.accumulate
+        for indices in validation_batches(len(self.val_labels), part, self.processes):
             loss, accuracy = objective(*self._prepare(self.val_tokens[indices, 0], self.val_labels[indices], device))
             total += torch.tensor([loss.item(), accuracy.item(), 1.0], dtype=torch.float64) * len(indices)
         if self.processes.count > 1:
