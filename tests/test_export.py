@@ -10,7 +10,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny import tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
-from var import export
 from var.build import build_var, build_vqvae
 from var.checkpoint import Checkpoint, read_checkpoint
 from var.errors import CheckpointError
@@ -178,7 +177,7 @@ def test_nothing_is_left_of_a_failed_write(checkpoint, tmp_path, monkeypatch, wr
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export.os, "fsync", full)
+    monkeypatch.setattr("var.atomic.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         writer(checkpoint, out)
     assert [path.name for path in out.parent.iterdir()] == ["out.pth"]
