@@ -1,6 +1,7 @@
 """The one model in memory."""
 
 import gc
+import threading
 import weakref
 
 import pytest
@@ -101,3 +102,18 @@ def test_a_vqvae_alone_is_no_model_to_generate_with(holder, tmp_path):
     torch.save(tiny_states()[1], tmp_path / "vae.pth")
     with pytest.raises(CheckpointError, match="vae.pth: a VQVAE alone"):
         holder.describe(tmp_path / "vae.pth")
+
+
+def test_all_that_computes_runs_in_one_thread(holder, path):
+    threads = set()
+    for _ in range(3):
+        caller = threading.Thread(target=lambda: threads.add(holder.compute(threading.get_ident)))
+        caller.start()
+        caller.join()
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+def test_an_error_of_the_computing_thread_reaches_the_caller(holder):
+    with pytest.raises(ValueError, match="wrong"):
+        holder.compute(int, "wrong")

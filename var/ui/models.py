@@ -2,10 +2,12 @@
 
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ..build import check
 from ..checkpoint import read_checkpoint
@@ -13,6 +15,8 @@ from ..device import describe, free_memory, is_out_of_memory
 from ..errors import CheckpointError
 from ..library import find_vqvae
 from ..pipeline import VARPipeline
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,10 @@ class Description:
 class ModelHolder:
     """Loads checkpoints on demand and keeps the last one; the old model is freed before the new one comes.
 
+    All that computes runs in one thread. The server hands each request, and each step of one, to any of its threads; on
+    the CPU every thread that computes brings workers of its own, and with more workers than cores each waits for the
+    others: twice as slow on two cores.
+
     Args:
         folder: where a VQVAE is looked for, beside the folder of the checkpoint itself.
         device: as for `VARPipeline.from_checkpoint`; None: the best that the machine has.
@@ -48,6 +56,7 @@ class ModelHolder:
         self._folder = folder
         self._device = device
         self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._key: tuple[Path, int, int] | None = None
         self._pipeline: VARPipeline | None = None
         self._descriptions: dict[tuple[Path, int, int], Description] = {}
@@ -63,13 +72,17 @@ class ModelHolder:
         """
         with self._lock:
             try:
-                yield self._load(path)
+                yield self.compute(self._load, path)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 raise MemoryError(
                     "The machine has too little memory for this. Ask for fewer images, or choose a smaller checkpoint."
                 ) from error
+
+    def compute(self, function: Callable[..., Value], *arguments: Any) -> Value:
+        """Call a function in the thread that computes, and return or raise what it does."""
+        return self._thread.submit(function, *arguments).result()
 
     def describe(self, path: Path) -> Description:
         """Say what a checkpoint holds. One that was described before is not loaded again for it.

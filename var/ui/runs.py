@@ -119,8 +119,8 @@ def carry_out(holder: ModelHolder, order: Order, stop: threading.Event) -> Itera
             more_smooth=order.more_smooth,
         )
         with closing(steps):
-            while not stop.is_set() and (step := next(steps, None)) is not None:
-                images = step.preview() if step.result is None else step.result.images
+            while not stop.is_set() and (step := holder.compute(next, steps, None)) is not None:
+                images = holder.compute(step.preview) if step.result is None else step.result.images
                 yield Frame(
                     images=images,
                     class_names=[class_names[label] for label in order.image_labels],
