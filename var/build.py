@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .architecture import VARConfig, VQVAEConfig
 from .checkpoint import Checkpoint, naming
@@ -21,15 +22,27 @@ from .vqvae import VQVAE
 MAX_GROUPS = 3  # of keys named in a message
 
 
+class _WithoutInitialization(TorchFunctionMode):
+    """Layers made in this context are not initialized: without memory there is nothing to fill.
+
+    It also saves the first load most of a second, since torch would import its compiler for it.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 def empty_var(config: VARConfig) -> VAR:
     """A transformer whose parameters have names and shapes, but neither memory nor values."""
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutInitialization():
         return VAR(config)
 
 
 def empty_vqvae(config: VQVAEConfig) -> VQVAE:
     """A VQVAE whose parameters have names and shapes, but neither memory nor values."""
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutInitialization():
         return VQVAE(config)
 
 

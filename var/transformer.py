@@ -160,6 +160,15 @@ class HeadNorm(nn.Module):
         return self.ada_lin(condition).float().view(condition.shape[0], 1, 2, -1)
 
 
+def block_causal_bias(levels: Tensor) -> Tensor:
+    """What keeps a place from seeing later scales, given the scale of each (L,): (1, 1, L, L), 0 or -inf."""
+    length = len(levels)
+    bias = torch.zeros(1, 1, length, length)
+    if bias.is_meta:  # nothing to fill, and for the comparison torch would import its compiler: most of a second
+        return bias
+    return bias.masked_fill(levels.view(1, 1, length, 1) < levels.view(1, 1, 1, length), -torch.inf)
+
+
 class Modulations(NamedTuple):
     """What the classes do to every block and to the head: one (B, 1, 6, D) a block, and (B, 1, 2, D)."""
 
@@ -187,8 +196,7 @@ class VAR(nn.Module):
         counts = torch.tensor([patch_num**2 for patch_num in config.patch_nums])
         levels = torch.arange(config.num_scales).repeat_interleave(counts, output_size=length)
         self.register_buffer("lvl_1L", levels.view(1, length))
-        causal = levels.view(1, 1, length, 1) >= levels.view(1, 1, 1, length)
-        self.register_buffer("attn_bias_for_masking", torch.zeros(causal.shape).masked_fill(~causal, -torch.inf))
+        self.register_buffer("attn_bias_for_masking", block_causal_bias(levels))
         if config.shared_adaln:
             self.shared_ada_lin = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
         rates = [drop_path_rate * i / max(1, config.depth - 1) for i in range(config.depth)]
