@@ -1,12 +1,12 @@
 """Tiny random models and the checkpoint files that hold them, for tests."""
 
-import zlib
 from collections import OrderedDict
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
+from golden_weights import golden_tensor
 from torch import Tensor, nn
 
 from var.architecture import VARConfig, VQVAEConfig
@@ -36,24 +36,7 @@ def formula_weight(key: str, own: Tensor, seed: int) -> Tensor:
     """The value of one entry, from its name, shape and a seed alone; constant buffers keep their own value."""
     if key.endswith(CONSTANT_BUFFERS):
         return own.clone()
-    generator = torch.Generator().manual_seed((zlib.crc32(key.encode()) ^ seed) & 0x7FFFFFFF)
-    shape = tuple(own.shape)
-    r = torch.randn(shape, generator=generator)
-    if key.endswith("scale_mul_1H11"):
-        return 0.1 * r + torch.tensor(4.0).log()
-    if "norm" in key and key.endswith(".weight"):
-        return 1 + 0.1 * r
-    if len(shape) <= 1:
-        return 0.05 * r
-    if key.endswith("quantize.embedding.weight"):
-        return r
-    if key == "head.weight":
-        return 3 * r / shape[1] ** 0.5
-    if len(shape) == 4:
-        return r / (shape[1] * shape[2] * shape[3]) ** 0.5
-    if len(shape) == 2 and "emb" not in key:
-        return r / shape[1] ** 0.5
-    return 0.5 * r
+    return golden_tensor(key, tuple(own.shape), seed)
 
 
 def formula_state(model: nn.Module, seed: int) -> dict[str, Tensor]:

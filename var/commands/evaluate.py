@@ -3,9 +3,13 @@
 import argparse
 import json
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
+from ..errors import DataError
+from ..evaluation.measure import SampleSettings, measure
+from ..images import contact_sheet, to_pil
+from ..training.data import load_data
+from ..training.report import show
 from .opening import add_model_arguments, open_pipeline
 
 
@@ -27,20 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, and print the figures."""
-    from ..errors import DataError
-    from ..evaluation.measure import SampleSettings, measure
-    from ..images import contact_sheet, to_pil
-    from ..training.data import load_data
-    from ..training.report import show
-
     if args.per_class < 1 or args.classifier_epochs < 1:
         raise ValueError("--per-class and --classifier-epochs must be at least 1.")
     if args.sheet:
         args.sheet.parent.mkdir(parents=True, exist_ok=True)
     pipeline = open_pipeline(args.file, args)
     size = pipeline.image_size
-    progress = partial(show)
-    data = load_data(args.data, size, size, args.val_fraction, workers=4, progress=progress)
+    data = load_data(args.data, size, size, args.val_fraction, workers=4, progress=show)
     if len(data.class_names) > pipeline.var.config.num_classes:
         raise DataError(
             f"{args.data} has {len(data.class_names)} classes, {args.file} knows {pipeline.var.config.num_classes}; "
@@ -55,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     if not len(data.val):
         raise DataError(f"{args.data} has no held-out images; give some in val/, or a --val-fraction above 0.")
     settings = SampleSettings(args.per_class, args.seed, args.cfg_scale, args.top_k, args.top_p)
-    figures, samples = measure(pipeline, data, settings, classifier_epochs=args.classifier_epochs, progress=progress)
+    figures, samples = measure(pipeline, data, settings, classifier_epochs=args.classifier_epochs, progress=show)
     if args.sheet:
         contact_sheet(to_pil(samples), columns=args.per_class, gap=2).save(args.sheet, format="PNG")
     if args.json:

@@ -28,8 +28,9 @@ class Processes:
         return DistributedDataParallel(module, find_unused_parameters=True) if self.count > 1 else module
 
     def sum(self, values: Tensor) -> Tensor:
-        """Sum a tensor over the processes, in place."""
+        """The sum of a tensor over the processes, on the device where they talk to each other."""
         if self.count > 1:
+            values = values.cuda() if dist.get_backend() == "nccl" else values
             dist.all_reduce(values)
         return values
 

@@ -55,7 +55,7 @@ class TrainingOptions:
 
     seed: int = option(0, "seed of every draw", least=0)
     precision: str = option("auto", "float32, bfloat16, or auto: bfloat16 where it is faster")
-    compile: bool = option(False, "torch.compile: slow to start, then up to four times as fast; needs a C++ compiler")
+    compile: bool = option(False, "torch.compile: slow to start, then two to three times as fast; needs a C++ compiler")
     device: str = option("auto", "cpu, cuda, mps or auto")
     workers: int = option(4, "threads that read images", least=1)
     save_minutes: float = option(3.0, "time between saves of the resumable state", least=0)

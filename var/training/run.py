@@ -214,7 +214,7 @@ class Run:
                 batches = torch.arange(len(split)).split(size) if len(split) else []
                 shown = self.show(batches, f"tokens of {name} images")
                 training = name == "train"
-                tokens[name] = make_tokens(vqvae, split, self.options, self.device, training=training, progress=shown)
+                tokens[name] = make_tokens(vqvae, split, self.options, self.device, training=training, batches=shown)
                 tokens[f"{name}_labels"] = split.labels
             save(path, tokens)
         self.processes.wait()

@@ -77,7 +77,7 @@ def quantize_with_loss(
 
 
 class TokenizerObjective(nn.Module):
-    """Images in, loss out; the module that gradients are averaged over and that may be compiled."""
+    """Images in, loss out; the module that gradients are averaged over."""
 
     def __init__(self, vqvae: VQVAE, patch_nums: Sequence[int], options: TrainingOptions):
         super().__init__()
@@ -173,7 +173,7 @@ class TokenizerStage:
             end = start + patch_num**2
             counts = torch.bincount(tokens[:, start:end].flatten(), minlength=usage.shape[1])
             hits[scale_index], start = counts.to(usage.dtype), end
-        self.processes.sum(hits)
+        hits = self.processes.sum(hits)
         decay = min(USAGE_DECAY, (step + 1) / (step + 10))  # a fresh average forgets its empty start soon
         usage.mul_(decay).add_(hits, alpha=1 - decay)
         if (step + 1) % REVIVE_EVERY or step > REVIVE_UNTIL * num_steps:
@@ -196,15 +196,14 @@ class TokenizerStage:
 
     @torch.inference_mode()
     def validate(self, model: VQVAE, device: torch.device) -> dict[str, float]:
-        """Mean over the held-out images of their PSNR's squared error, as they would be reconstructed."""
+        """PSNR of the mean squared error over the held-out images, through their tokens and back."""
         total = torch.zeros(2, dtype=torch.float64)
         for indices in validation_batches(len(self.val), self.batch_size // self.options.accumulate, self.processes):
             pixels = center_crop(self.val.images.batch(indices), self.options.image_size)
             images = to_model_range(pixels.to(device)).to(memory_format=torch.channels_last)
             output = reconstruct(model, images, self.options.patch_nums)
             total += torch.tensor([F.mse_loss(output, images).item() * len(images), len(images)])
-        if self.processes.count > 1:
-            total = self.processes.sum(total.to(device if device.type == "cuda" else "cpu"))
+        total = self.processes.sum(total)
         return {"val_psnr": psnr((total[0] / total[1]).item())} if total[1] else {}
 
     @torch.inference_mode()

@@ -19,6 +19,7 @@ from .distributed import Processes
 from .options import TrainingOptions
 
 SAMPLE_GUIDANCE = 2.0
+UNDECAYED = ("class_emb", "pos_start", "pos_1LC", "lvl_embed", "scale_mul_1H11", "ada_gss")
 CROPS = 4  # views kept of each image where crops are random
 
 
@@ -50,11 +51,8 @@ def initialize_var(model: VAR) -> None:
             model.shared_ada_lin[1].weight[: 2 * width].mul_(1e-5)
 
 
-UNDECAYED = ("class_emb", "pos_start", "pos_1LC", "lvl_embed", "scale_mul_1H11", "ada_gss")
-
-
 class TransformerObjective(nn.Module):
-    """Labels and tokens in, loss out; the module that gradients are averaged over and that may be compiled."""
+    """Labels and tokens in, loss out; the module that gradients are averaged over."""
 
     def __init__(self, model: VAR, label_smoothing: float):
         super().__init__()
@@ -75,7 +73,7 @@ def make_tokens(
     device: torch.device,
     *,
     training: bool,
-    progress: Iterable,
+    batches: Iterable[Tensor],
 ) -> Tensor:
     """Tokens of every view of every image, in the smallest integers that hold them.
 
@@ -85,7 +83,7 @@ def make_tokens(
         options: of the run; they say which views there are.
         device: of the tokenizer.
         training: all views; otherwise the centre crop alone.
-        progress: the indices to go through, in batches of int64.
+        batches: the indices to go through, int64 (B,) each.
 
     Returns:
         (images, K, L): K crops, and each mirrored where images are.
@@ -93,7 +91,7 @@ def make_tokens(
     crops = CROPS if training and options.random_crop > 1 else 1
     dtype = torch.int16 if vqvae.config.vocab_size <= 2**15 else torch.int32
     found = []
-    for number, indices in enumerate(progress):
+    for number, indices in enumerate(batches):
         pixels = split.images.batch(indices)
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + number)
         if crops > 1:
@@ -180,8 +178,7 @@ class TransformerStage:
         for indices in validation_batches(len(self.val_labels), part, self.processes):
             loss, accuracy = objective(*self._prepare(self.val_tokens[indices, 0], self.val_labels[indices], device))
             total += torch.tensor([loss.item(), accuracy.item(), 1.0], dtype=torch.float64) * len(indices)
-        if self.processes.count > 1:
-            total = self.processes.sum(total.to(device if device.type == "cuda" else "cpu"))
+        total = self.processes.sum(total)
         if not total[2]:
             return {}
         return {"val_loss": (total[0] / total[2]).item(), "val_accuracy": (total[1] / total[2]).item()}
