@@ -4,16 +4,21 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Semaphore
 
 import pytest
 from PIL import Image
 
+from var.previews import Previewer
+
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE = 120_000  # milliseconds until a test gives up on the page; machines may be busy
+ALL_THE_TIME = 1e9  # as a budget of previews: all are made
+MOST_STEPS = 1000
 
 
 @contextmanager
@@ -39,6 +44,29 @@ def serve(checkpoints: Path, temporary: Path, options=None) -> Iterator[str]:
             del os.environ["GRADIO_TEMP_DIR"]
         else:
             os.environ["GRADIO_TEMP_DIR"] = before
+
+
+@contextmanager
+def step_by_step() -> Iterator[Callable[[], None]]:
+    """Let the runs of this process wait after each scale until the function handed out is called; all are shown."""
+    may_go_on = Semaphore(0)
+    offer = Previewer.offer
+
+    def wait_and_offer(previewer: Previewer, step):
+        assert may_go_on.acquire(timeout=PATIENCE / 1000)
+        budget, previewer.budget = previewer.budget, ALL_THE_TIME
+        try:
+            return offer(previewer, step)
+        finally:
+            previewer.budget = budget
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Previewer, "offer", wait_and_offer)
+        try:
+            yield may_go_on.release
+        finally:
+            patch.undo()
+            may_go_on.release(MOST_STEPS)
 
 
 @contextmanager
@@ -145,22 +173,13 @@ class Visitor:
         """The images, downloaded."""
         return [Image.open(io.BytesIO(self.page.request.get(url).body())) for url in self.image_addresses()]
 
-    def watch_status(self) -> None:
-        """Take down from now on each state that the page shows, and the first image at that time."""
-        self.page.evaluate(
-            """() => {
-                window.states = [];
-                const note = () => window.states.push([
-                    document.querySelector("#status").innerText.trim(),
-                    document.querySelector("#images .thumbnail-lg img")?.src ?? "",
-                ]);
-                new MutationObserver(note).observe(
-                    document.querySelector("#status"), {childList: true, subtree: true, characterData: true});
-                new MutationObserver(note).observe(
-                    document.querySelector("#images"), {childList: true, subtree: true, attributes: true});
-            }"""
+    def another_first_image(self, before: str) -> str:
+        """Wait until the first image is not the one at that address, and return where it comes from."""
+        image = self.page.wait_for_function(
+            """before => {
+                const address = document.querySelector("#images .thumbnail-lg img")?.src;
+                return address !== before && address;
+            }""",
+            arg=before,
         )
-
-    def states(self) -> list[tuple[str, str]]:
-        """What `watch_status` took down: text and address of the first image."""
-        return [tuple(state) for state in self.page.evaluate("window.states")]
+        return image.json_value()

@@ -4,7 +4,7 @@ import re
 
 import numpy
 import pytest
-from browser import Visitor, chromium, serve
+from browser import serve, step_by_step
 from tiny import tiny_var_config, write_trainer_file
 
 from var.recipe import from_png
@@ -26,25 +26,6 @@ def checkpoints(tmp_path_factory):
 def address(checkpoints, tmp_path_factory):
     with serve(checkpoints, tmp_path_factory.mktemp("gradio")) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def visit(browser, address):
-    contexts = []
-
-    def open_page(width=1280, height=900, scheme="light"):
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme))
-        return Visitor(contexts[-1].new_page(), address)
-
-    yield open_page
-    for context in contexts:
-        context.close()
 
 
 def largest_difference(first, second):
@@ -77,14 +58,14 @@ def test_images_appear_scale_by_scale(visit):
     visitor = visit()
     visitor.choose_checkpoint("long.pth")
     visitor.wait_for("found", "48×48")
-    visitor.watch_status()
-    visitor.generate()
-    pattern = re.compile(r"Scale (\d+) of 12")
-    growing = [(int(match[1]), image) for text, image in visitor.states() if (match := pattern.match(text))]
-    scales = [scale for scale, _ in growing]
-    # How many arrive is a matter of time: the browser joins states that follow fast, and previews have a budget.
-    assert scales == sorted(scales) and len(set(scales)) > 1
-    assert any(image for _, image in growing)
+    with step_by_step() as go_on:
+        visitor.page.locator("#generate").click()
+        seen = [""]
+        for scale in MANY_SCALES[:-1]:
+            go_on()
+            visitor.wait_for("status", f"Scale {scale} of 12")
+            seen.append(visitor.another_first_image(seen[-1]))
+    assert len(set(seen)) == len(MANY_SCALES)
 
 
 def test_a_png_is_named_and_carries_its_recipe(visit):
@@ -311,14 +292,14 @@ def test_a_checkpoint_that_is_gone_gets_a_message(visit, checkpoints):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling(visit, scheme):
-    visitor = visit(390, 844, scheme)
+    visitor = visit(width=390, height=844, scheme=scheme)
     visitor.set("num-images", 1)
     visitor.generate()
     assert visitor.page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 def test_a_phone_scrolls_to_the_images(visit):
-    visitor = visit(390, 844)
+    visitor = visit(width=390, height=844)
     visitor.set("num-images", 1)
     visitor.generate()
     top = visitor.page.locator("#images").bounding_box()["y"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from browser import Visitor, chromium
+from browser import Visitor
 from gradio_client import Client
 from hub_server import HubRepo, hub_environment, serving
 from layout_files import FILES
@@ -65,17 +65,9 @@ def address(checkpoints, temporary, hub, tmp_path_factory):
         process.communicate(timeout=60)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def visitor(browser, address):
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    yield Visitor(context.new_page(), address)
-    context.close()
+def visitor(visit):
+    return visit(height=1000)
 
 
 def unfold(visitor: Visitor, part: str) -> None:

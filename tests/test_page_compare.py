@@ -7,7 +7,7 @@ from contextlib import closing
 from zipfile import ZipFile
 
 import pytest
-from browser import Visitor, chromium, serve
+from browser import Visitor, serve
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -33,21 +33,16 @@ def address(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def visit(browser, address):
+def compare(browser, address):
+    """Opens the Compare tab."""
     with closing(browser.new_context(viewport={"width": 1280, "height": 900})) as context:
         yield lambda query="": Comparer(context.new_page(), address + query)
 
 
 @pytest.fixture(scope="module")
-def visitor(visit):
+def visitor(compare):
     """One for all tests; each says what varies along all directions."""
-    return visit()
+    return compare()
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +162,8 @@ def test_the_picture_is_a_png(visitor):
     assert picture.format == "PNG" and picture.getpixel((1, 1)) == (250, 250, 248)
 
 
-def test_the_picture_of_a_dark_page_is_dark(visit):
-    visitor = visit("?__theme=dark")
+def test_the_picture_of_a_dark_page_is_dark(compare):
+    visitor = compare("?__theme=dark")
     visitor.vary_all(GUIDANCE)
     visitor.compare()
     assert max(Image.open(io.BytesIO(visitor.download("compare-picture"))).getpixel((1, 1))) < 64

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from browser import Visitor, chromium, serve
+from browser import serve
 from PIL import Image
 from tiny import write_trainer_file
 
@@ -26,25 +26,6 @@ def checkpoints(tmp_path_factory):
 def address(checkpoints, tmp_path_factory):
     with serve(checkpoints, tmp_path_factory.mktemp("gradio")) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def visit(browser, address):
-    contexts = []
-
-    def open_page(query=""):
-        contexts.append(browser.new_context(viewport={"width": 1280, "height": 900}))
-        return Visitor(contexts[-1].new_page(), address + query)
-
-    yield open_page
-    for context in contexts:
-        context.close()
 
 
 def make(visitor, *names, seed=0, num_images=1):

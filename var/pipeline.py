@@ -77,6 +77,7 @@ class VARPipeline:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         weights: str | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> "VARPipeline":
         """Load a checkpoint.
 
@@ -89,6 +90,7 @@ class VARPipeline:
             device: "cpu", "cuda", "cuda:1", "mps"; None for the best that the machine has.
             dtype: precision of the transformer; None for the best on the device. The VQVAE is float32 always.
             weights: "ema" or "raw" where a file has both; None takes the EMA.
+            class_names: one for each class; None looks for them in the file, beside it, and in its data folder.
 
         Raises:
             CheckpointError: a file that cannot be used, or no VQVAE that fits.
@@ -106,7 +108,7 @@ class VARPipeline:
         prepare_device(device)
         # first: where there is none, no large transformer is read in vain
         vqvae = build_vqvae(vae_checkpoint or checkpoint, device)
-        names = read_classes(checkpoint).names
+        names = read_classes(checkpoint).names if class_names is None else class_names
         return cls(build_var(checkpoint, device, dtype), vqvae, names, checkpoint, vae_checkpoint)
 
     def __call__(self, class_labels: Sequence[int | None], *args, **kwargs) -> Result:

@@ -246,8 +246,9 @@ class ModelHolder:
         device, dtype = self._placement(loading)
         description = self._describe(key, path)
         self._make_room(pair, device, dtype, key)
-        pipeline = VARPipeline.from_checkpoint(pair.checkpoint, vae=pair.vae, device=device, dtype=dtype)
-        pipeline.class_names = list(description.class_names)
+        pipeline = VARPipeline.from_checkpoint(
+            pair.checkpoint, vae=pair.vae, device=device, dtype=dtype, class_names=description.class_names
+        )
         nonfinite = count_nonfinite(pipeline.var) | count_nonfinite(pipeline.vqvae)
         self._models[key] = _Model(
             pipeline,
