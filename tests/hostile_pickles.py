@@ -63,7 +63,7 @@ def calls() -> Iterator[Case]:
     yield "marshal", call(name("marshal", "loads"), b"\xe3"), "marshal"
     yield "module of a module", call(stack_name("torch", "os.system"), TOUCH), "torch.os.system('touch witness')"
     yield "module of a function's module", call(stack_name("torch", "sys.modules.get"), "os"), "sys"
-    yield "this project's own", call(name("var.hub", "resolve"), "hf://owner/repo/file"), None
+    yield "this project's own", call(name("var.hub.download", "resolve"), "hf://owner/repo/file"), None
     yield "a module that is not loaded", call(name("antigravity", "geohash"), 1.0, 2.0, b"x"), None
     yield "unicode look-alike", call(stack_name("оs", "system"), TOUCH), None
     yield "wide letters", call(stack_name("ｏｓ", "ｓｙｓｔｅｍ"), TOUCH), None

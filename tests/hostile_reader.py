@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from var.build import build_var, build_vqvae, check
-from var.checkpoint import read_checkpoint
-from var.class_names import find_class_names
+from var.checkpoints.checkpoint import read_checkpoint
+from var.checkpoints.class_names import find_class_names
 from var.commands.inspect import describe, describe_unreadable
 from var.errors import CheckpointError
 

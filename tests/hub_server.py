@@ -23,7 +23,7 @@ LARGE = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")  # kept outside git, on
 WORKER = """
 import json, sys
 from var.errors import CheckpointError
-from var.hub import download
+from var.hub.download import download
 for line in sys.stdin:
     told = []
     try:

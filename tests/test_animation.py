@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from var.animation import KINDS, LEAST_SIDE, MOST_SIDE, film_size, save_animation
+from var.pictures.animation import KINDS, LEAST_SIDE, MOST_SIDE, film_size, save_animation
 
 COLOURS = ("red", "green", "blue")
 

@@ -17,7 +17,7 @@ from var.architecture import VQVAEConfig
 from var.build import build_var, check
 from var.commands import bench_load
 from var.commands.bench_load import as_text, load_as_package, load_as_reference, official_config, write_trainer_file
-from var.stored import TensorFile
+from var.reading.stored import TensorFile
 
 ROOT = Path(__file__).parents[1]
 MEMORY = 16 << 30  # of a common machine

@@ -7,7 +7,7 @@ import torch
 from tiny import stored, tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
 from var.build import build_var, build_vqvae, check, empty_var
-from var.checkpoint import Checkpoint, read_checkpoint
+from var.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from var.errors import CheckpointError
 
 

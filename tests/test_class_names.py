@@ -5,7 +5,7 @@ import pytest
 from tiny import write_trainer_file
 
 from var import VARPipeline
-from var.class_names import clean_name, find_class_names, imagenet_names, looks_like_imagenet, tell_apart
+from var.checkpoints.class_names import clean_name, find_class_names, imagenet_names, looks_like_imagenet, tell_apart
 
 
 @pytest.fixture

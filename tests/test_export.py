@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tiny import stored, tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
 from var.build import build_var, build_vqvae
-from var.checkpoint import Checkpoint, read_checkpoint
+from var.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from var.errors import CheckpointError
 from var.export import export_official, export_safetensors
 from var.pipeline import VARPipeline

@@ -5,7 +5,7 @@ import torch
 from tiny import tiny_states, tiny_vae_config, write_trainer_file
 
 from var.__main__ import main
-from var.checkpoint import read_checkpoint
+from var.checkpoints.checkpoint import read_checkpoint
 
 
 @pytest.fixture(autouse=True)

@@ -7,13 +7,13 @@ import torch
 from foreign_files import PROJECTS, optimizer_state, resnet, weights, write_project_file
 from tiny import stored, tiny_states, tiny_vae_config, tiny_var_config
 
-from var.checkpoint import read_checkpoint
+from var.checkpoints.checkpoint import read_checkpoint
+from var.checkpoints.foreign import describe_foreign, variant_of_var, variant_of_vqvae
+from var.checkpoints.foreign_models import KINDS
 from var.errors import CheckpointError
-from var.files import open_file
-from var.foreign import describe_foreign, variant_of_var, variant_of_vqvae
-from var.foreign_models import KINDS
-from var.pickles import StandIn
-from var.stored import StoredTensor
+from var.reading.files import open_file
+from var.reading.pickles import StandIn
+from var.reading.stored import StoredTensor
 
 
 def described(state: Mapping[str, torch.Tensor]) -> str:

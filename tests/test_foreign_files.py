@@ -15,8 +15,8 @@ from PIL import Image
 from torch import nn
 
 from var.errors import CheckpointError
-from var.files import open_file
-from var.foreign_files import ARCHIVE_KINDS, FILE_KINDS, describe_bytes, describe_zip
+from var.reading.files import open_file
+from var.reading.foreign_files import ARCHIVE_KINDS, FILE_KINDS, describe_bytes, describe_zip
 
 
 def tar_file() -> bytes:

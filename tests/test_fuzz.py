@@ -16,9 +16,9 @@ from pickle_bytes import archive
 from safetensors.torch import save
 
 from var.build import build_var, build_vqvae, check
-from var.checkpoint import read_checkpoint
+from var.checkpoints.checkpoint import read_checkpoint
 from var.errors import CheckpointError
-from var.plain_values import to_plain
+from var.reading.plain_values import to_plain
 
 # Python's own reader of text opcodes says so of letters behind a backslash.
 pytestmark = pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")

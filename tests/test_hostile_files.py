@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hostile_files import HostileFile, corpus, floods, whole_file
 
-from var.checkpoint import read_checkpoint
+from var.checkpoints.checkpoint import read_checkpoint
 from var.errors import CheckpointError
 
 READER = Path(__file__).parent / "hostile_reader.py"

@@ -251,7 +251,7 @@ def test_index_that_leads_elsewhere_is_refused(client, repo, name):
 
 def test_terminal_shows_a_bar(server, repo, name, tmp_path):
     repo.files["a.pth"] = CONTENT
-    command = [sys.executable, "-c", f"from var.hub import download; download('hf://{name}/a.pth')"]
+    command = [sys.executable, "-c", f"from var.hub.download import download; download('hf://{name}/a.pth')"]
     environment = hub_environment(server.endpoint, tmp_path) | {"TQDM_POSITION": "-1"}  # as if it were a terminal
     shown = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True).stderr
     assert "a.pth: 100%" in shown
@@ -264,7 +264,7 @@ def test_addresses_need_no_network_to_be_refused(client):
 ANONYMOUS_WORKER = """
 import json, sys
 from var.errors import CheckpointError
-from var.hub import Access, download
+from var.hub.download import Access, download
 for line in sys.stdin:
     source, anonymous, max_bytes = json.loads(line)
     try:

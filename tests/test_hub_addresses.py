@@ -3,7 +3,7 @@
 import pytest
 
 from var.errors import CheckpointError
-from var.hub_addresses import HubAddress, is_hub_address, parse_address
+from var.hub.addresses import HubAddress, is_hub_address, parse_address
 
 
 @pytest.mark.parametrize(

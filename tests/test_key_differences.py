@@ -2,7 +2,7 @@
 
 import torch
 
-from var.key_differences import find_differences, summarize
+from var.checkpoints.key_differences import find_differences, summarize
 
 MODEL = {f"blocks.{i}.{part}.{kind}": torch.zeros(2) for i in range(4) for part in "ab" for kind in ("weight", "bias")}
 MODEL |= {"head.weight": torch.zeros(3, 2), "head.bias": torch.zeros(3)}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from var.hub_addresses import HubAddress, parse_address
-from var.known_models import KNOWN_MODELS, find_known
+from var.hub.addresses import HubAddress, parse_address
+from var.hub.known_models import KNOWN_MODELS, find_known
 
 
 @pytest.mark.parametrize("model", KNOWN_MODELS, ids=lambda model: model.name)

@@ -7,12 +7,12 @@ import torch
 from layout_files import EMA_SEED, FILES, RAW_SEED, parameters_alone, vae_state, var_state
 from tiny import stored, tiny_states
 
-from var.checkpoint import read_checkpoint
+from var.checkpoints.checkpoint import read_checkpoint
+from var.checkpoints.layouts import LAYOUTS, find_state_dicts
+from var.checkpoints.state_dicts import MAX_DEPTH, official_name
 from var.errors import CheckpointError
-from var.files import FileContent
-from var.layouts import LAYOUTS, find_state_dicts
-from var.pickles import Global, StandIn
-from var.state_dicts import MAX_DEPTH, official_name
+from var.reading.files import FileContent
+from var.reading.pickles import Global, StandIn
 
 PAIRS = [name for name, file in FILES.items() if file.weights is not None]
 

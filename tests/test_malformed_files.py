@@ -15,7 +15,7 @@ import pytest
 import torch
 from tiny import tiny_states, write_trainer_file
 
-from var.checkpoint import read_checkpoint
+from var.checkpoints.checkpoint import read_checkpoint
 from var.errors import CheckpointError
 
 

@@ -6,7 +6,7 @@ from hub_server import COMMIT, HubClient, HubRepo, serving
 from tiny import tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
 from var.errors import CheckpointError
-from var.known_models import OFFICIAL_REPO, OFFICIAL_VQVAE
+from var.hub.known_models import OFFICIAL_REPO, OFFICIAL_VQVAE
 from var.opening import open_pair
 
 OPENER = """

@@ -11,7 +11,7 @@ from PIL import Image
 from tiny import tiny_vae_config, write_trainer_file
 
 from var import sampling
-from var.checkpoint import read_checkpoint
+from var.checkpoints.checkpoint import read_checkpoint
 from var.errors import CheckpointError
 from var.pipeline import VARPipeline
 

@@ -6,8 +6,8 @@ import math
 import torch
 from tiny import stored
 
-from var.pickles import Global, StandIn
-from var.plain_values import MAX_VALUES, to_plain
+from var.reading.pickles import Global, StandIn
+from var.reading.plain_values import MAX_VALUES, to_plain
 
 
 def test_plain_values_stay():

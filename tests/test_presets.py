@@ -2,7 +2,7 @@
 
 import pytest
 
-from var.known_models import KNOWN_MODELS
+from var.hub.known_models import KNOWN_MODELS
 from var.options import SamplingOptions
 from var.presets import PRESETS, presets_for
 

@@ -3,8 +3,8 @@
 import pytest
 from PIL import Image
 
-from var import sheets
-from var.sheets import DARK, LEAST_CELL, LIGHT, Grid, Headers, film_strip, grid_sheet, labelled_sheet
+from var.pictures import sheets
+from var.pictures.sheets import DARK, LEAST_CELL, LIGHT, Grid, Headers, film_strip, grid_sheet, labelled_sheet
 
 
 def square(colour, side=LEAST_CELL):

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from var.checkpoint import read_checkpoint
-from var.trained_classes import chi_squared_score, trained_classes
+from var.checkpoints.checkpoint import read_checkpoint
+from var.checkpoints.trained_classes import chi_squared_score, trained_classes
 
 BOX = Path(__file__).parent.parent / "checkpoints" / "fruits64.pth"
 

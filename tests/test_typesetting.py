@@ -2,7 +2,7 @@
 
 import pytest
 
-from var.typesetting import ELLIPSIS, Typesetter, drawable
+from var.pictures.typesetting import ELLIPSIS, Typesetter, drawable
 
 
 @pytest.mark.parametrize("text", ["Guidance 4.5", "1×1", "Žluťoučký", "банан"])

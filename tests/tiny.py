@@ -12,8 +12,8 @@ from golden_weights import golden_tensor
 from torch import Tensor, nn
 
 from var.architecture import VARConfig, VQVAEConfig
-from var.files import open_file
-from var.stored import StoredTensor
+from var.reading.files import open_file
+from var.reading.stored import StoredTensor
 from var.transformer import VAR
 from var.vqvae import VQVAE
 

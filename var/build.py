@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .architecture import VARConfig, VQVAEConfig
-from .checkpoint import Checkpoint, naming
+from .checkpoints.checkpoint import Checkpoint, naming
+from .checkpoints.key_differences import KeyDifferences, find_differences
 from .errors import CheckpointError
-from .garbage import paused_collection
-from .key_differences import KeyDifferences, find_differences
 from .library import check_pair
-from .stored import StoredTensor
+from .reading.garbage import paused_collection
+from .reading.stored import StoredTensor
 from .transformer import VAR
 from .vqvae import VQVAE
 

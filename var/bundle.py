@@ -10,8 +10,8 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 from PIL import Image
 
 from . import __version__
+from .pictures.sheets import labelled_sheet
 from .recipe import Recipe, png_bytes
-from .sheets import labelled_sheet
 
 SHEET_NAME = "contact_sheet.png"
 LIST_NAME = "images.json"

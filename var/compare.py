@@ -11,9 +11,9 @@ from PIL import Image
 
 from .axes import KINDS, NO_CLASS, Axis, as_text
 from .options import SamplingOptions
+from .pictures.sheets import LIGHT, Grid, Headers, Palette, grid_sheet
 from .pipeline import VARPipeline
 from .recipe import Recipe, arguments_of, make_recipes, option_names
-from .sheets import LIGHT, Grid, Headers, Palette, grid_sheet
 from .stopping import StopSignal
 
 MOST_CELLS = 256

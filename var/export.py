@@ -17,11 +17,11 @@ from torch import Tensor
 
 from .atomic import write_atomically
 from .build import check
-from .checkpoint import Checkpoint
+from .checkpoints.checkpoint import Checkpoint
 from .errors import CheckpointError
 from .library import check_pair
-from .safetensors_files import SAFETENSORS_DTYPES
-from .stored import StoredTensor
+from .reading.safetensors_files import SAFETENSORS_DTYPES
+from .reading.stored import StoredTensor
 
 FORMAT_VERSION = "1"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -11,11 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from .architecture import VARConfig, VQVAEConfig
-from .checkpoint import Checkpoint, read_checkpoint
+from .checkpoints.checkpoint import Checkpoint, read_checkpoint
 from .errors import CheckpointError
-from .files import INDEX_SUFFIX, MAX_INDEX_BYTES, SUFFIXES
-from .hub import Progress, download
-from .hub_addresses import is_hub_address
+from .hub.addresses import is_hub_address
+from .hub.download import Progress, download
+from .reading.files import INDEX_SUFFIX, MAX_INDEX_BYTES, SUFFIXES
 
 SHARD_INDEX = f".safetensors{INDEX_SUFFIX}"
 MAX_DEPTH = 4  # levels of folders inside the folder

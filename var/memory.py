@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from .architecture import VARConfig, VQVAEConfig
-from .checkpoint import Checkpoint, format_bytes
+from .checkpoints.checkpoint import Checkpoint, format_bytes
 from .device import DTYPES
 
 FLOAT_BYTES = 4

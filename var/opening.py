@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .checkpoint import Checkpoint, read_checkpoint
+from .checkpoints.checkpoint import Checkpoint, read_checkpoint
 from .errors import CheckpointError
-from .hub import Progress
-from .hub_addresses import is_hub_address, parse_address
-from .known_models import OFFICIAL_REPO, OFFICIAL_VQVAE, KnownModel, find_known
+from .hub.addresses import is_hub_address, parse_address
+from .hub.download import Progress
+from .hub.known_models import OFFICIAL_REPO, OFFICIAL_VQVAE, KnownModel, find_known
 from .library import check_pair, find_vqvae, resolve
 
 OFFICIAL_VOCABULARY = (4096, 32)  # tokens and latent channels of the published VQVAE

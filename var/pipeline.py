@@ -11,15 +11,15 @@ from PIL import Image
 from torch import Tensor
 
 from .build import build_var, build_vqvae
-from .checkpoint import Checkpoint, read_checkpoint
-from .checkpoint_classes import read_classes
+from .checkpoints.checkpoint import Checkpoint, read_checkpoint
+from .checkpoints.checkpoint_classes import read_classes
 from .decoding import Decoding, decode_latents, decode_parts
 from .device import choose_device, choose_dtype, prepare_device
 from .file_hash import short_hash
-from .images import check_images, read_image, read_mask, to_pil
 from .library import check_pair, resolve
 from .opening import open_pair
 from .options import SamplingOptions
+from .pictures.images import check_images, read_image, read_mask, to_pil
 from .sampling import Known, generate, keep_at_scales
 from .steps import Result, Step
 from .stopping import Stopped, StopSignal

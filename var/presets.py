@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from .known_models import KnownModel
+from .hub.known_models import KnownModel
 from .options import SamplingOptions
 
 

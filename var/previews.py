@@ -12,7 +12,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from .decoding import decode_latents
-from .images import from_pil, to_pil
+from .pictures.images import from_pil, to_pil
 from .pipeline import VARPipeline
 from .sketch import Sketch
 from .steps import Result, Step

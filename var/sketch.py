@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from .images import to_pil
+from .pictures.images import to_pil
 
 PIXELS = 2  # a side, of each place
 RIDGE = 1e-2  # of each feature's own power; tried on the model in the box, 1e-3 to 1e-1 differ little

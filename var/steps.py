@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from .decoding import Decoding
-from .images import to_pil
+from .pictures.images import to_pil
 
 
 @dataclass(frozen=True, eq=False)

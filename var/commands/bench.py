@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ..architecture import VARConfig, VQVAEConfig
-from ..checkpoint import count_parameters, format_count
+from ..checkpoints.checkpoint import count_parameters, format_count
 from ..device import choose_device, choose_dtype, describe, prepare_device
 from ..library import default_folder, list_checkpoints
 from ..pipeline import VARPipeline

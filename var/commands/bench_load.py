@@ -24,7 +24,7 @@ from torch import nn
 
 from ..architecture import VARConfig, VQVAEConfig
 from ..build import empty_var, empty_vqvae
-from ..checkpoint import format_bytes
+from ..checkpoints.checkpoint import format_bytes
 from ..memory import FLOAT_BYTES, available
 from ..pipeline import VARPipeline
 from ..training.saving import save, trainer_layout

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..evaluation.measure import SampleSettings, measure
-from ..images import contact_sheet, to_pil
+from ..pictures.images import contact_sheet, to_pil
 from ..training.data import load_data
 from ..training.report import show
 from .opening import add_model_arguments, open_pipeline

@@ -7,14 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..build import check, find_model_differences
-from ..checkpoint import Checkpoint, count_parameters, format_bytes, format_count, read_checkpoint
-from ..checkpoint_classes import read_classes
+from ..checkpoints.checkpoint import Checkpoint, count_parameters, format_bytes, format_count, read_checkpoint
+from ..checkpoints.checkpoint_classes import read_classes
+from ..checkpoints.key_differences import KeyDifferences
 from ..errors import CheckpointError
-from ..files import scan_pickle
-from ..key_differences import KeyDifferences
 from ..library import default_folder, find_vqvae, resolve
-from ..plain_values import to_plain
-from ..stored import StoredTensor
+from ..reading.files import scan_pickle
+from ..reading.plain_values import to_plain
+from ..reading.stored import StoredTensor
 from .opening import DownloadBar
 
 SHOWN_NAMES = 8

@@ -9,8 +9,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..device import describe
-from ..images import contact_sheet
 from ..options import CFG_CURVES, MAX_SEED, SamplingOptions
+from ..pictures.images import contact_sheet
 from ..pipeline import VARPipeline
 from ..presets import PRESETS
 from .opening import add_model_arguments, open_pipeline

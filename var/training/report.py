@@ -9,7 +9,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..atomic import write_atomically
-from ..images import contact_sheet
+from ..pictures.images import contact_sheet
 
 
 class Log:

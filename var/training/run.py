@@ -18,7 +18,7 @@ import torch
 
 from ..atomic import write_atomically
 from ..build import build_vqvae
-from ..checkpoint import read_checkpoint
+from ..checkpoints.checkpoint import read_checkpoint
 from ..device import choose_device, has_bfloat16, prepare_device
 from ..errors import CheckpointError, TrainingError
 from ..library import pair_problem

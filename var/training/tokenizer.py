@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from ..images import to_pil
+from ..pictures.images import to_pil
 from ..quantizer import MultiScaleQuantizer, resize_area
 from ..vqvae import VQVAE, ResidualBlock
 from .data import Split, augment, center_crop, to_model_range, validation_batches

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from ..checkpoint import format_bytes
+from ..checkpoints.checkpoint import format_bytes
 from .description import Description
 from .models import Resident
 

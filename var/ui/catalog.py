@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..class_names import clean_name
+from ..checkpoints.class_names import clean_name
 from ..library import EntryDescription, Fingerprint, describe_entry, fingerprint, list_checkpoints
 
 BOXED_MODEL = "fruits64.pth"

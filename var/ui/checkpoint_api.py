@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from ..build import check
-from ..checkpoint import read_checkpoint
+from ..checkpoints.checkpoint import read_checkpoint
 from ..commands.inspect import describe
 from ..errors import CheckpointError
 from .calls import api_errors, named_file

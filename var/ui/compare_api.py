@@ -12,7 +12,7 @@ import gradio as gr
 from ..axes import Names
 from ..compare import Cell, ModelChoice
 from ..options import SamplingOptions, is_whole
-from ..sheets import DARK, LIGHT
+from ..pictures.sheets import DARK, LIGHT
 from .calls import api_errors, named_file
 from .catalog import Catalog
 from .comparisons import Models, Pace, ask, carry_out, cell_label, write_files

@@ -14,8 +14,8 @@ from ..axes import Names
 from ..bundle import image_name
 from ..compare import Cell, CellResult, ModelChoice
 from ..options import SamplingOptions
+from ..pictures.sheets import DARK, LIGHT
 from ..recipe import save_png
-from ..sheets import DARK, LIGHT
 from ..stopping import StopSignal
 from .checkpoint_events import CheckpointView
 from .checkpoint_panel import folders_of

@@ -24,8 +24,8 @@ from ..compare import (
     shared_settings,
 )
 from ..library import describe_entry
+from ..pictures.sheets import Palette
 from ..pipeline import VARPipeline
-from ..sheets import Palette
 from ..stopping import StopSignal
 from .messages import USER_ERRORS, error_text
 from .models import Loading, ModelHolder

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoint import Checkpoint, count_parameters, format_bytes, format_count
-from ..checkpoint_classes import Classes, read_classes
-from ..class_names import clean_name, tell_apart
+from ..checkpoints.checkpoint import Checkpoint, count_parameters, format_bytes, format_count
+from ..checkpoints.checkpoint_classes import Classes, read_classes
+from ..checkpoints.class_names import clean_name, tell_apart
 from ..device import describe
 from ..file_hash import short_hash
-from ..known_models import KnownModel
+from ..hub.known_models import KnownModel
 from ..memory import need
 from ..opening import OpenedPair
-from ..plain_values import to_plain
-from ..stored import StoredTensor
+from ..reading.plain_values import to_plain
+from ..reading.stored import StoredTensor
 
 KINDS = {
     "torch": "torch file",

@@ -5,7 +5,7 @@ from html import escape
 
 import gradio as gr
 
-from ..checkpoint import format_bytes
+from ..checkpoints.checkpoint import format_bytes
 from ..export import Exported
 from .card import meter_html
 

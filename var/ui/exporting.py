@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from gradio.utils import get_upload_folder
 
-from ..checkpoint import format_bytes
+from ..checkpoints.checkpoint import format_bytes
 from ..export import DTYPES, Exported, export_official, export_safetensors
 from ..opening import OpenedPair
-from ..stored import StoredTensor
+from ..reading.stored import StoredTensor
 from .models import Loading
 
 WRITERS = {"safetensors": (export_safetensors, ".safetensors"), "official": (export_official, ".pth")}

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from ..images import contact_sheet
+from ..pictures.images import contact_sheet
 from ..recipe import Recipe
 from .messages import counted
 from .models import Loading

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import gradio as gr
 
-from ..hub import Access, cached_address, download
-from ..hub_addresses import parse_address
-from ..known_models import find_known
+from ..hub.addresses import parse_address
+from ..hub.download import Access, cached_address, download
+from ..hub.known_models import find_known
 from .card import meter_html
 from .checkpoint_events import AT_ONCE, QUIET, CheckpointView
 from .checkpoint_panel import add_file

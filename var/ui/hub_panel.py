@@ -5,9 +5,9 @@ from html import escape
 
 import gradio as gr
 
-from ..checkpoint import format_bytes
-from ..hub_addresses import parse_address
-from ..known_models import KNOWN_MODELS, KnownModel, find_known
+from ..checkpoints.checkpoint import format_bytes
+from ..hub.addresses import parse_address
+from ..hub.known_models import KNOWN_MODELS, KnownModel, find_known
 from .card import meter_html
 
 

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import torch
 
 from ..build import check
-from ..checkpoint import naming
+from ..checkpoints.checkpoint import naming
 from ..device import DTYPES, choose_device, choose_dtype, free_memory, is_out_of_memory
 from ..finite import count_nonfinite, describe_nonfinite
-from ..hub import cached_address
-from ..known_models import find_known
+from ..hub.download import cached_address
+from ..hub.known_models import find_known
 from ..library import Fingerprint, fingerprint
 from ..memory import advise, available, held, need
 from ..opening import OpenedPair, open_pair

@@ -7,10 +7,10 @@ import gradio as gr
 import torch
 from PIL import Image
 
-from ..animation import save_animation
 from ..bundle import write_bundle
+from ..pictures.animation import save_animation
+from ..pictures.sheets import DARK, LIGHT, film_strip
 from ..pipeline import Result
-from ..sheets import DARK, LIGHT, film_strip
 from .checkpoint_events import CheckpointView
 from .history import KeptRun
 from .images_panel import Folder, caption, file_stem, picked_updates

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .architecture import VARConfig, VQVAEConfig
-from .errors import CheckpointError
-from .stored import StoredTensor
+from ..architecture import VARConfig, VQVAEConfig
+from ..errors import CheckpointError
+from ..reading.stored import StoredTensor
 
 NORM_GROUPS = 32  # not in the weights: every normalized width of the VQVAE is a multiple of it
 # Far above what anybody trained, and low enough that laying out a model with absurd sizes costs nothing.

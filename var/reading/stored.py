@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 
 MAX_DIMENSIONS = 16
 PART_BYTES = 1 << 20  # read at a time to another precision or device; much larger buffers leave holes in memory

@@ -9,7 +9,7 @@ import zipfile
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 from .foreign_files import describe_zip
 from .pickle_names import STORAGE_DTYPES
 from .pickles import DAMAGED, MAX_PICKLE_BYTES, Global, Unpickled, read_pickle

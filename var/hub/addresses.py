@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 
 SCHEME = "hf://"
 WEB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")

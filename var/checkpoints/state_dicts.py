@@ -8,9 +8,9 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .errors import CheckpointError
-from .pickles import StandIn
-from .stored import StoredTensor
+from ..errors import CheckpointError
+from ..reading.pickles import StandIn
+from ..reading.stored import StoredTensor
 
 StateDict = dict[str, StoredTensor]
 

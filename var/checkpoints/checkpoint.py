@@ -9,13 +9,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .architecture import VARConfig, VQVAEConfig
-from .errors import CheckpointError
-from .files import FileContent, open_file
-from .garbage import paused_collection
+from ..architecture import VARConfig, VQVAEConfig
+from ..errors import CheckpointError
+from ..reading.files import FileContent, open_file
+from ..reading.garbage import paused_collection
+from ..reading.stored import StoredTensor
 from .inference import infer_vae_config, infer_var_config
 from .layouts import find_state_dicts
-from .stored import StoredTensor
 
 BUFFERS = ("lvl_1L", "attn_bias_for_masking", "zero_k_bias", "ema_vocab_hit_SV")
 WEIGHTS_NAMES = {"ema": "EMA", "raw": "raw"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 from .foreign_files import describe_bytes
 from .pickles import Unpickled
 from .safetensors_files import is_safetensors, read_safetensors

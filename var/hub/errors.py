@@ -4,8 +4,8 @@ import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from .errors import CheckpointError
-from .hub_addresses import HubAddress
+from ..errors import CheckpointError
+from .addresses import HubAddress
 
 MAX_LISTED = 10  # files named in a message
 

@@ -3,9 +3,9 @@
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
+from ..reading.pickles import Global, StandIn
+from ..reading.stored import StoredTensor
 from .foreign_models import KINDS, Kind
-from .pickles import Global, StandIn
-from .stored import StoredTensor
 
 State = Mapping[str, StoredTensor]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 from .pickle_names import is_harmful
 from .pickle_objects import BUILDERS, DAMAGED, SIZED, Attributes, Global, StandIn, checked_key, is_plain, pairs, shown
 from .stored import Storage

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 from .stored import MAX_DIMENSIONS, Storage, StoredTensor, TensorFile, contiguous_stride
 
 MAX_HEADER_BYTES = 4 << 20  # a model of depth 36 with its VQVAE has 0.2 MB

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .checkpoint import format_bytes
-from .errors import CheckpointError
-from .files import INDEX_SUFFIX, MAX_INDEX_BYTES, MAX_SHARDS, SUFFIXES
-from .hub_addresses import HubAddress, is_segment, parse_address
-from .hub_errors import explaining, few
+from ..checkpoints.checkpoint import format_bytes
+from ..errors import CheckpointError
+from ..reading.files import INDEX_SUFFIX, MAX_INDEX_BYTES, MAX_SHARDS, SUFFIXES
+from .addresses import HubAddress, is_segment, parse_address
+from .errors import explaining, few
 from .known_models import find_known, is_known_vqvae
 
 if TYPE_CHECKING:

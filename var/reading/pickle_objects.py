@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 from .pickle_names import DTYPES, STORAGE_DTYPES
 from .stored import Storage, StoredTensor
 

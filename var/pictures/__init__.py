@@ -1,0 +1,1 @@
+"""Pixels: tensors and images, contact sheets, film strips and animations."""
