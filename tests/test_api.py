@@ -46,6 +46,11 @@ def test_generate_tells_the_seed_of_each_image(client):
     }
 
 
+def test_generate_takes_a_number_for_each_class(client):
+    _, info = client.predict(class_labels=[1, 4], num_images=[1, 2], api_name="/generate")
+    assert info["class_labels"] == [1, 4, 4]
+
+
 def test_generate_makes_what_the_pipeline_makes(client, checkpoints):
     settings = {"cfg_scale": 2.0, "top_k": 20, "top_p": 0.9, "more_smooth": True}
     files, _ = client.predict(
@@ -70,6 +75,7 @@ def test_generate_takes_an_uploaded_file(client, tmp_path):
         ({"class_labels": [0], "num_images": 65}, "at most 64"),
         ({"class_labels": [0], "num_images": 0}, "a whole number from 1"),
         ({"class_labels": [0], "num_images": "two"}, "a whole number from 1"),
+        ({"class_labels": [0], "num_images": [1, 2]}, "Classes: 1, numbers of images: 2"),
         ({"class_labels": [0], "seed": "five"}, "a whole number"),
         ({"class_labels": [0], "top_p": 2}, "top_p"),
         ({"class_labels": [0], "seed": -1}, "seed"),

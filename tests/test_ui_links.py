@@ -26,7 +26,12 @@ VALUES = {
 
 def test_a_link_brings_all_settings_back():
     wanted = from_query(dict(parse_qsl(to_query("my file.pth", VALUES))))
-    assert (wanted.values, wanted.checkpoint, wanted.note) == (VALUES, "my file.pth", "")
+    assert (wanted.values, wanted.checkpoint, wanted.note) == (VALUES | {"by_class": False}, "my file.pth", "")
+
+
+def test_a_link_has_a_number_of_images_for_each_class():
+    wanted = from_query(dict(parse_qsl(to_query(None, VALUES | {"num_images": [1, 4]}))))
+    assert wanted.values["by_class"] and wanted.values["counts"] == {3: 1, None: 4}
 
 
 def test_values_of_the_last_scale_are_left_out_where_they_do_not_hold():

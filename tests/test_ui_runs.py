@@ -41,6 +41,9 @@ def test_each_image_has_a_class_and_a_seed(path):
         ({"class_labels": []}, "at least one"),
         ({"num_images": 0}, "whole number from 1"),
         ({"num_images": 33}, "66 images; at most 64"),
+        ({"num_images": [1, 64]}, "65 images; at most 64"),
+        ({"num_images": [1, 0]}, "whole number from 1"),
+        ({"num_images": [1, 2, 3]}, "Classes: 2, numbers of images: 3"),
         ({"seed": None}, "The seed is empty"),
         ({"seed": 1.5}, "seed must be a whole number"),
     ],
@@ -137,3 +140,8 @@ def test_the_model_is_free_after_a_run_that_was_left(holder, path):
     next(frames)
     frames.close()
     assert len(list(carry_out(holder, order(path), threading.Event()))) == 4
+
+
+def test_each_class_can_have_its_own_number(holder, path):
+    *_, frame = carry_out(holder, order(path, num_images=[1, 3]), threading.Event())
+    assert [(recipe.class_label, recipe.seed) for recipe in frame.recipes] == [(1, 10), (3, 11), (3, 12), (3, 13)]

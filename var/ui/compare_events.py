@@ -38,8 +38,8 @@ from .messages import USER_ERRORS, counted, error_banner, error_text, status_lin
 from .models import Loading
 from .parts import MODEL_QUEUE, Parts, Updates
 from .restore import from_recipe
+from .sampling_controls import num_scales_of, sampling_of
 from .settings_events import fill_from
-from .settings_panel import num_scales_of, sampling_of
 from .turns import StopSignals
 
 REDRAW_SECONDS = 0.4

@@ -31,7 +31,7 @@ def generate_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options
     def generate(
         class_labels: list[int],
         checkpoint: str | dict = "",
-        num_images: int = 1,
+        num_images: int | list[int] = 1,
         seed: int = 0,
         cfg_scale: float = 4.0,
         top_k: int | list[int] = 900,
@@ -47,7 +47,7 @@ def generate_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options
         Parameters:
             class_labels: list of class indices; null for no class.
             checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
-            num_images: images of each class; at most 64 in all.
+            num_images: images of each class, or a list with a number for each; at most 64 in all.
             seed: seed of the first image; each further image takes the next number.
             cfg_scale: guidance, 0 is off.
             top_k: draw each token from the k likeliest, 0 is off; one number, or one for each scale.

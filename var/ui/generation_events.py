@@ -9,6 +9,7 @@ import gradio as gr
 
 from .checkpoint_panel import choose
 from .classes import choices, to_labels, with_recent
+from .counts import num_images_of
 from .history import KeptRun, keep, thumbnail
 from .images_panel import Folder, caption, picked_updates
 from .messages import (
@@ -23,8 +24,8 @@ from .messages import (
 )
 from .parts import MODEL_QUEUE, Parts, Updates
 from .runs import Frame, Order, carry_out
+from .sampling_controls import sampling_of
 from .settings_events import values_from
-from .settings_panel import sampling_of
 
 # There the images lie below the settings, and Generate floats over both.
 SHOW_IMAGES_ON_A_PHONE = """() => {
@@ -173,7 +174,7 @@ def order_of(choice: Any, values: dict[str, Any]) -> Order:
     return Order(
         choice.path,
         to_labels(values["classes"]),
-        values["num_images"],
+        num_images_of(values),
         values["seed"],
         sampling_of(values),
         choice.loading,

@@ -19,6 +19,12 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def wholes(text: str) -> int | list[int]:
+    """Return a whole number, or several that stand between commas."""
+    numbers = [whole(part) for part in text.split(",")]
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 def real(text: str) -> float:
     """Return a finite number."""
     number = float(text)
@@ -47,7 +53,7 @@ def curve(text: str) -> str:
 # Name in the link, name of the control, how it is read.
 PARAMETERS: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
     ("classes", "classes", labels),
-    ("images", "num_images", whole),
+    ("images", "num_images", wholes),
     ("seed", "seed", whole),
     ("cfg", "cfg_scale", real),
     ("top_k", "top_k", whole),
@@ -80,9 +86,19 @@ def from_query(parameters: Mapping[str, str]) -> Wanted | None:
     if not values and not unread and checkpoint is None:
         return None
     if values:
+        values |= numbers_by_class(values)
         values["by_scale"] = "last_top_k" in values or "last_temperature" in values
     note = f"Not understood in the link, and left out: {', '.join(unread)}." if unread else ""
     return Wanted(values, checkpoint, note=note)
+
+
+def numbers_by_class(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what a link's numbers of images mean for the controls; a list of them is taken out of `values`."""
+    numbers = values.get("num_images")
+    if not isinstance(numbers, list):
+        return {"by_class": False} if "num_images" in values else {}
+    del values["num_images"]
+    return {"by_class": True, "counts": dict(zip(values.get("classes", ()), numbers, strict=False))}
 
 
 def to_query(checkpoint: str | None, values: Mapping[str, Any]) -> str:
@@ -90,7 +106,8 @@ def to_query(checkpoint: str | None, values: Mapping[str, Any]) -> str:
 
     Args:
         checkpoint: its name in the list.
-        values: of all controls, by their names; `classes` is a list of class labels.
+        values: of all controls, by their names; `classes` is a list of class labels, `num_images` a number or one for
+            each of them.
     """
     query = {"checkpoint": checkpoint} if checkpoint else {}
     for name, control, _ in PARAMETERS:
@@ -99,6 +116,8 @@ def to_query(checkpoint: str | None, values: Mapping[str, Any]) -> str:
             continue
         if control == "classes":
             value = ",".join(NO_CLASS_WORD if label is None else str(label) for label in value)
+        elif isinstance(value, list):
+            value = ",".join(map(str, value))
         elif isinstance(value, bool):
             value = int(value)
         elif isinstance(value, float):

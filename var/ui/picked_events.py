@@ -56,7 +56,7 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, tabs
 
     def vary(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Wanted:
         wanted = reuse(run, index, name, uploads)
-        values = {key: value for key, value in wanted.values.items() if key != "num_images"}
+        values = {key: value for key, value in wanted.values.items() if key not in ("num_images", "by_class")}
         return replace(wanted, values=values | {"seed": roll_seed()})
 
     def show_scales(run: KeptRun, index: int, is_dark: bool) -> Updates:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..file_hash import short_hash
 from ..recipe import Recipe, describe_differences
-from . import classes, settings_panel
+from . import classes, counts, settings_panel
 from .catalog import Catalog
 from .description import Description
 
@@ -16,7 +16,8 @@ class Wanted:
     """Settings to fill the controls with.
 
     Args:
-        values: by the controls' names; `classes` is a list of class labels, None for no class. What is not named stays.
+        values: by the controls' names; `classes` is a list of class labels, None for no class, and `counts` are images
+            by class label. What is not named stays.
         checkpoint: name of the checkpoint in the list; None: whatever is chosen.
         weights: "ema" or "raw" of that checkpoint; None: the usual.
         note: what the user should know.
@@ -72,7 +73,8 @@ def values_of(recipe: Recipe) -> dict[str, Any]:
     options = recipe.options
     values = {name: getattr(options, name) for name in ("cfg_scale", "top_p", "more_smooth")}
     values |= {name: getattr(options, name) for name in ("cfg_curve", "cfg_start", "cfg_end")}
-    values |= {"classes": [recipe.class_label], "num_images": 1, "seed": recipe.seed, "by_scale": False}
+    values |= {"classes": [recipe.class_label], "num_images": 1, "by_class": False}
+    values |= {"seed": recipe.seed, "by_scale": False}
     for name in ("top_k", "temperature"):
         value = getattr(options, name)
         first, last = (value[0], value[-1]) if isinstance(value, tuple) else (value, value)
@@ -93,6 +95,10 @@ def fitted(wanted: Wanted, description: Description) -> Wanted:
             notes.append(f"This checkpoint has no class {', '.join(map(str, missing))}; its classes are 0 to {last}.")
             if not values["classes"]:
                 del values["classes"]
+    if "counts" in values:
+        numbers = {classes.NO_CLASS if label is None else label: count for label, count in values["counts"].items()}
+        numbers = {label: min(max(count, 1), counts.MOST_IMAGES_A_CLASS) for label, count in numbers.items()}
+        values["counts"] = counts.rows(description, values.get("classes", ()), numbers, 1)
     for name, (least, most) in settings_panel.limits(description).items():
         if name in values and not least <= values[name] <= most:
             asked, values[name] = values[name], min(max(values[name], least), most)

@@ -79,7 +79,7 @@ class Order:
     Args:
         path: the checkpoint's file.
         class_labels: class index of each class asked for, 0 and up; None: no class.
-        num_images: images of each class, 1 and up.
+        num_images: images of each class, 1 and up; or one number for each class.
         seed: seed of the first image; each image takes the next number, so that it can be made again alone.
         sampling: how tokens are drawn.
         loading: how the checkpoint is loaded; None: the usual way.
@@ -87,7 +87,7 @@ class Order:
 
     path: Path
     class_labels: Sequence[int | None]
-    num_images: int
+    num_images: int | Sequence[int]
     seed: int
     sampling: Sampling = Sampling()
     loading: Loading | None = None
@@ -96,23 +96,37 @@ class Order:
         """Raise ValueError for an order that no model could carry out; the model checks the rest."""
         if not self.class_labels:
             raise ValueError("No class chosen. Choose at least one under Classes.")
-        if not is_whole(self.num_images) or self.num_images < 1:
-            raise ValueError(f"The number of images per class must be a whole number from 1, not {self.num_images}.")
+        for number in self.num_images if isinstance(self.num_images, list | tuple) else [self.num_images]:
+            if not is_whole(number) or number < 1:
+                raise ValueError(f"The number of images per class must be a whole number from 1, not {number}.")
+        if len(self.class_counts) != len(self.class_labels):
+            raise ValueError(
+                f"Classes: {len(self.class_labels)}, numbers of images: {len(self.class_counts)}. "
+                "Give one number for all classes, or one for each."
+            )
         if self.seed is None:
             raise ValueError("The seed is empty. Type a whole number, or press the die.")
         if not is_whole(self.seed):
             raise ValueError(f"The seed must be a whole number, not {self.seed}.")
-        count = len(self.class_labels) * self.num_images
+        count = sum(self.class_counts)
         if count > MOST_IMAGES:
             raise ValueError(
-                f"{len(self.class_labels)} classes with {self.num_images} images each are {count} images; "
-                f"at most {MOST_IMAGES} are made at a time. Choose fewer classes or fewer images per class."
+                f"These are {count} images; at most {MOST_IMAGES} are made at a time. "
+                "Choose fewer classes or fewer images per class."
             )
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Number of images of each class."""
+        if isinstance(self.num_images, list | tuple):
+            return list(self.num_images)
+        return [self.num_images] * len(self.class_labels)
 
     @property
     def image_labels(self) -> list[int | None]:
         """Class index of each image."""
-        return [label for label in self.class_labels for _ in range(self.num_images)]
+        counts = zip(self.class_labels, self.class_counts, strict=True)
+        return [label for label, count in counts for _ in range(count)]
 
     @property
     def image_seeds(self) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from ..recipe import from_png
-from . import classes, settings_panel
+from . import classes, counts, sampling_controls, settings_panel
 from .checkpoint_events import CheckpointView
 from .checkpoint_panel import choose
 from .description import Description
@@ -47,8 +47,8 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
 
     def preset_chosen(key: str, name: str | None, uploads: dict[str, str]) -> Updates:
         description = describe(parts, name, uploads)
-        preset = settings_panel.find_preset(key, description)
-        return settings_panel.value_updates(panel, settings_panel.sampling_values(preset, description))
+        preset = sampling_controls.find_preset(key, description)
+        return settings_panel.value_updates(panel, sampling_controls.sampling_values(preset, description))
 
     def some_classes(chosen: list[int], name: str | None, uploads: dict[str, str]) -> Any:
         description = describe(parts, name, uploads)
@@ -59,8 +59,23 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
         description = describe(parts, name, uploads)
         return gr.skip() if description is None else classes.all_classes(description, MOST_IMAGES // int(num_images))
 
+    def count_rows(
+        on: bool, chosen: list[int], value: Any, usual: int, name: str | None, uploads: dict[str, str]
+    ) -> Updates:
+        description = describe(parts, name, uploads)
+        if not on or description is None:
+            return {panel.own_counts: gr.update(visible=False)}
+        rows = counts.rows(description, chosen, counts.numbers_of(value), usual)
+        return {controls["counts"]: rows, panel.own_counts: gr.update(visible=True)}
+
+    def same_count(on: bool, *others: Any) -> Updates:
+        """The slider sets the number of every class."""
+        chosen, _, *rest = others
+        return count_rows(on, chosen, None, *rest)
+
     def link(data: dict[gr.blocks.Block, Any]) -> tuple[str, str]:
         values = values_from(data, controls)
+        values["num_images"] = counts.num_images_of(values)
         values["classes"] = classes.to_labels(values["classes"])
         return to_query(data[parts.checkpoint.choice], values), hint_line("Link copied.")
 
@@ -85,9 +100,18 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     for name in PRESET_CONTROLS:
         controls[name].input(None, None, [panel.presets], js="() => null", **at_once)
     controls["by_scale"].input(lambda on: gr.update(visible=on), [controls["by_scale"]], [panel.last_values], **at_once)
-    panel.random_classes.click(some_classes, [controls["classes"], *where], [controls["classes"]], **at_once)
-    panel.all_classes.click(every_class, [controls["num_images"], *where], [controls["classes"]], **at_once)
-    panel.no_class.click(lambda: [classes.NO_CLASS], None, [controls["classes"]], **at_once)
+    counted = [controls[name] for name in ("by_class", "classes", "counts", "num_images")] + where
+    shown = [controls["counts"], panel.own_counts]
+    controls["by_class"].input(count_rows, counted, shown, **at_once)
+    controls["classes"].input(count_rows, counted, shown, **at_once, trigger_mode="always_last")
+    controls["num_images"].input(same_count, counted, shown, **at_once, trigger_mode="always_last")
+    for button, choose_classes, inputs in (
+        (panel.random_classes, some_classes, [controls["classes"], *where]),
+        (panel.all_classes, every_class, [controls["num_images"], *where]),
+        (panel.no_class, lambda: [classes.NO_CLASS], None),
+    ):
+        chosen = button.click(choose_classes, inputs, [controls["classes"]], **at_once)
+        chosen.then(count_rows, counted, shown, **at_once)
     panel.dice.click(settings_panel.roll_seed, None, [controls["seed"]], **at_once)
     copied = panel.copy_link.click(
         link, {parts.checkpoint.choice, *controls.values()}, [panel.link, panel.note], **at_once

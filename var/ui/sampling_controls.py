@@ -1,0 +1,205 @@
+"""The controls of how tokens are drawn: guidance, top-k, top-p, temperature; their ranges; the presets for them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from ..options import CFG_CURVES
+from ..presets import PRESETS, Preset
+from .description import Description
+from .runs import Sampling
+
+MOST_GUIDANCE = 10
+MOST_TEMPERATURE = 2
+LEAST_TEMPERATURE = 0.05
+USUAL_NUM_SCALES = 10
+USUAL_VOCAB_SIZE = 4096
+LABELS = {
+    "cfg_scale": "Guidance",
+    "top_k": "Top-k",
+    "top_p": "Top-p",
+    "temperature": "Temperature",
+    "cfg_start": "Scales without guidance at first",
+    "cfg_end": "Guidance ends after scale",
+    "last_temperature": "Temperature at the last scale",
+    "last_top_k": "Top-k at the last scale",
+}
+CURVE_NAMES = {"ramp": "Rising", "constant": "Constant"}
+
+
+def create_sampling_controls(description: Description | None, values: Mapping[str, Any]) -> dict[str, Component]:
+    """Lay out the controls that presets fill."""
+    return {
+        "cfg_scale": gr.Slider(
+            0,
+            MOST_GUIDANCE,
+            value=values["cfg_scale"],
+            step=0.1,
+            label=LABELS["cfg_scale"],
+            info="Higher keeps closer to the class, lower varies more. 0 is off.",
+            elem_id="guidance",
+            buttons=[],
+        ),
+        "top_k": gr.Slider(
+            value=values["top_k"],
+            **top_k_range(description),
+            step=1,
+            label=LABELS["top_k"],
+            info="Draw each token from the k likeliest. 0 is off.",
+            elem_id="top-k",
+            buttons=[],
+        ),
+        "top_p": gr.Slider(
+            0,
+            1,
+            value=values["top_p"],
+            step=0.01,
+            label=LABELS["top_p"],
+            info="Draw from the likeliest tokens that make up this share. 0 is off.",
+            elem_id="top-p",
+            buttons=[],
+        ),
+        "temperature": gr.Slider(
+            LEAST_TEMPERATURE,
+            MOST_TEMPERATURE,
+            value=values["temperature"],
+            step=0.05,
+            label=LABELS["temperature"],
+            info="Below 1 likelier tokens, above 1 more surprising ones.",
+            elem_id="temperature",
+            buttons=[],
+        ),
+        "more_smooth": gr.Checkbox(
+            values["more_smooth"],
+            label="More smooth",
+            info="Blends tokens instead of picking one: softer images.",
+            elem_id="more-smooth",
+        ),
+    }
+
+
+def create_guidance_controls(description: Description | None, values: Mapping[str, Any]) -> dict[str, Component]:
+    """Lay out how guidance goes over the scales."""
+    return {
+        "cfg_curve": gr.Radio(
+            [(CURVE_NAMES[curve], curve) for curve in CFG_CURVES],
+            value=values["cfg_curve"],
+            label="Guidance over the scales",
+            info="Rising from 0 at the first scale, as in the paper, or the same at all.",
+            elem_id="cfg-curve",
+        ),
+        "cfg_start": gr.Slider(
+            value=values["cfg_start"],
+            **scale_range(description),
+            step=1,
+            label=LABELS["cfg_start"],
+            info="0: guidance from the first scale on.",
+            elem_id="cfg-start",
+            buttons=[],
+        ),
+        "cfg_end": gr.Slider(
+            value=values["cfg_end"],
+            **scale_range(description),
+            step=1,
+            label=LABELS["cfg_end"],
+            info="0: never. Ending early saves up to half of the time.",
+            elem_id="cfg-end",
+            buttons=[],
+        ),
+    }
+
+
+def create_last_controls(description: Description | None, values: Mapping[str, Any]) -> dict[str, Component]:
+    """Lay out what holds at the last scale where it is not what holds at the first."""
+    return {
+        "last_temperature": gr.Slider(
+            LEAST_TEMPERATURE,
+            MOST_TEMPERATURE,
+            value=values["last_temperature"],
+            step=0.05,
+            label=LABELS["last_temperature"],
+            elem_id="last-temperature",
+            buttons=[],
+        ),
+        "last_top_k": gr.Slider(
+            value=values["last_top_k"],
+            **top_k_range(description),
+            step=1,
+            label=LABELS["last_top_k"],
+            info="0 is all tokens.",
+            elem_id="last-top-k",
+            buttons=[],
+        ),
+    }
+
+
+def sampling_values(preset: Preset, description: Description | None) -> dict[str, Any]:
+    """Return the value of every control of sampling that a preset stands for."""
+    settings = preset.settings(vocab_size_of(description))
+    last = {"last_top_k": settings["top_k"], "last_temperature": settings["temperature"]}
+    return settings | last | {"by_scale": False}
+
+
+def sampling_of(values: Mapping[str, Any]) -> Sampling:
+    """Return how tokens are drawn as the controls say it."""
+    names = set(Sampling.__dataclass_fields__) - {"last_top_k", "last_temperature"}
+    last = {name: values[name] if values["by_scale"] else None for name in ("last_top_k", "last_temperature")}
+    return Sampling(**{name: values[name] for name in names}, **last)
+
+
+def presets_of(description: Description | None) -> tuple[Preset, ...]:
+    """Return the presets for a checkpoint, the one to begin with first."""
+    if description is None or not description.defaults:
+        return PRESETS
+    own = Preset("own", "This checkpoint", "As its authors sample it", **description.defaults)
+    return (own, *PRESETS)
+
+
+def preset_choices(description: Description | None) -> list[tuple[str, str]]:
+    """Return the names and keys of the presets."""
+    return [(preset.name, preset.key) for preset in presets_of(description)]
+
+
+def find_preset(key: str, description: Description | None) -> Preset:
+    """Return a preset; the first where there is none of this key."""
+    presets = presets_of(description)
+    return next((preset for preset in presets if preset.key == key), presets[0])
+
+
+def vocab_size_of(description: Description | None) -> int:
+    """Return the size of the vocabulary; the usual one where there is no checkpoint yet."""
+    return description.vocab_size if description else USUAL_VOCAB_SIZE
+
+
+def num_scales_of(description: Description | None) -> int:
+    """Return the number of scales; the usual one where there is no checkpoint yet."""
+    return (description.num_scales if description else 0) or USUAL_NUM_SCALES
+
+
+def top_k_range(description: Description | None) -> dict[str, int]:
+    """Return the slider's limits; its top is the vocabulary."""
+    return {"minimum": 0, "maximum": vocab_size_of(description)}
+
+
+def scale_range(description: Description | None) -> dict[str, int]:
+    """Return the limits of the sliders that name a scale."""
+    return {"minimum": 0, "maximum": max(1, num_scales_of(description) - 1)}
+
+
+def ranges(description: Description) -> dict[str, dict[str, int]]:
+    """Return the limits of the controls that depend on the checkpoint, by name."""
+    top_k, scale = top_k_range(description), scale_range(description)
+    return {"top_k": top_k, "last_top_k": top_k, "cfg_start": scale, "cfg_end": scale}
+
+
+def limits() -> dict[str, tuple[float, float]]:
+    """Return the least and the largest value of every control whose range is the same for all checkpoints, by name."""
+    temperature = (LEAST_TEMPERATURE, MOST_TEMPERATURE)
+    return {
+        "cfg_scale": (0, MOST_GUIDANCE),
+        "top_p": (0, 1),
+        "temperature": temperature,
+        "last_temperature": temperature,
+    }
