@@ -171,7 +171,11 @@ class Visitor:
 
     def images(self) -> list[Image.Image]:
         """The images, downloaded."""
-        return [Image.open(io.BytesIO(self.page.request.get(url).body())) for url in self.image_addresses()]
+        return [self.picture(url) for url in self.image_addresses()]
+
+    def picture(self, address: str) -> Image.Image:
+        """An image of the page, downloaded."""
+        return Image.open(io.BytesIO(self.page.request.get(address).body()))
 
     def another_first_image(self, before: str) -> str:
         """Wait until the first image is not the one at that address, and return where it comes from."""

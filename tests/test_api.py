@@ -102,7 +102,7 @@ def test_inspect_keeps_the_places_of_files_to_itself(client, checkpoints):
 
 def test_the_handlers_of_the_page_are_no_endpoints(client):
     endpoints = client.view_api(return_format="dict")
-    assert set(endpoints["named_endpoints"]) == {"/generate", "/inspect", "/export", "/compare"}
+    assert set(endpoints["named_endpoints"]) == {"/generate", "/edit", "/inspect", "/export", "/compare"}
     assert endpoints["unnamed_endpoints"] == {}
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from var.pictures.images import check_images, contact_sheet, from_pil, read_image, read_mask, to_pil
+from var.pictures.images import check_images, contact_sheet, from_pil, open_image, read_image, read_mask, to_pil
 
 
 def split_image(width, height):
@@ -103,3 +103,27 @@ def test_sheet_has_a_place_for_each_image():
     assert sheet.getpixel((3, 3)) == (255, 0, 0)
     assert sheet.getpixel((3, 15)) == (0, 0, 255)
     assert sheet.getpixel((15, 15)) == (255, 255, 255)
+
+
+def test_a_picture_is_read_from_a_file(tmp_path):
+    Image.new("L", (5, 4), 7).save(tmp_path / "a.webp", lossless=True)
+    assert open_image(tmp_path / "a.webp").mode == "RGB" and open_image(tmp_path / "a.webp").size == (5, 4)
+
+
+def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path):
+    Image.new("1", (9000, 9000)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="a.png has 9000×9000 pixels; at most 64 million are read"):
+        open_image(tmp_path / "a.png")
+
+
+def test_a_file_that_is_no_picture_is_told(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")  # Pillow would start another program for it
+    with pytest.raises(ValueError, match="photo is no picture that can be read here"):
+        open_image(tmp_path / "a.png", "photo")
+
+
+def test_a_picture_cut_short_is_told(tmp_path):
+    Image.effect_noise((64, 64), 50).save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:1000])
+    with pytest.raises(ValueError, match="a.png is a damaged picture"):
+        open_image(tmp_path / "a.png")

@@ -1,6 +1,6 @@
 """Who may compute."""
 
-from var.ui.turns import Line, StopSignals
+from var.ui.turns import Line, RunControl, StopSignals
 
 
 def test_a_stop_reaches_its_own_session_alone():
@@ -40,3 +40,14 @@ def test_who_leaves_the_line_holds_up_nobody():
     line.join("b")
     line.leave("a")
     assert line.before("b") == 0
+
+
+def test_the_tabs_of_a_session_are_stopped_apart():
+    line = Line()
+    images, edit = RunControl(line, "images"), RunControl(line, "edit")
+    assert [images.begin("a"), edit.begin("a")] == [0, 1]
+    edit.stop("a")
+    with images.turn("a") as stop:
+        assert not stop.is_set() and edit.before("a") == 1
+    with edit.turn("a") as stop:
+        assert stop.is_set()

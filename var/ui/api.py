@@ -5,6 +5,7 @@ import gradio as gr
 from .catalog import Catalog
 from .checkpoint_api import export_endpoint, inspect_endpoint
 from .compare_api import compare_endpoint
+from .edit_api import edit_endpoint
 from .exporting import EXPORT_QUEUE
 from .generate_api import generate_endpoint
 from .models import ModelHolder
@@ -28,6 +29,8 @@ def add_endpoints(catalog: Catalog, holder: ModelHolder, line: Line, concurrency
         concurrency_id=concurrency_id,
         concurrency_limit=1,
     )
+    edit = edit_endpoint(catalog, holder, line, options)
+    gr.api(edit, api_name="edit", concurrency_id=concurrency_id, concurrency_limit=1)
     compare = compare_endpoint(catalog, holder, line, options)
     gr.api(compare, api_name="compare", concurrency_id=concurrency_id, concurrency_limit=1)
     gr.api(inspect_endpoint(catalog, options), api_name="inspect")

@@ -48,7 +48,7 @@ class CheckpointView:
         self.session = [panel.uploads, panel.loaded, panel.loading]
         self.outputs = [panel.choice, panel.upload, panel.found, panel.problem, panel.offer, panel.details_group]
         self.outputs += [panel.details, panel.weights, panel.precision, panel.version, panel.refused, *self.session]
-        self.outputs += [*settings.shown(), parts.images.status]
+        self.outputs += [*settings.shown(), parts.images.status, parts.edit.images.status]
 
     def begin(self, session: str, unasked: bool = False) -> Callable[[], bool]:
         """Begin to look into a checkpoint; returns whether the session has asked for no other one since.
@@ -132,7 +132,7 @@ class CheckpointView:
         }
         if is_new:
             updates |= settings_updates(settings, choice.description)
-            updates |= {parts.images.status: status_line("Ready")}
+            updates |= {images.status: status_line("Ready") for images in (parts.images, parts.edit.images)}
         return updates
 
     def refuse(self, choice: Choice, uploads: dict[str, str], loaded: str | None, before: Loading) -> Updates:
@@ -285,5 +285,6 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     panel.offer.click(accepted, [panel.refused, *view.session], view.outputs, **QUIET, **AGAIN)
     panel.unload.click(unloaded, view.session, [panel.found, panel.details], **QUIET, **AT_ONCE)
     panel.details_group.expand(loaded_now, view.session, [panel.found, panel.details], **QUIET, **AT_ONCE)
-    parts.images.generate.click(looked_again, [*view.session, panel.version], view.outputs, **QUIET, **AT_ONCE)
+    for images in (parts.images, parts.edit.images):
+        images.generate.click(looked_again, [*view.session, panel.version], view.outputs, **QUIET, **AT_ONCE)
     return view

@@ -92,6 +92,7 @@ def create_checkpoint_panel(catalog: Catalog, holder: ModelHolder, first: Choice
         file_types=CHECKPOINT_TYPES,
         visible=uploads,
         elem_id="upload",
+        elem_classes="drop-line",
     )
     found = gr.HTML(found_html(first, catalog, holder), elem_id="found")
     problem = gr.HTML(error_banner(first.problem) if first.problem else "", elem_id="checkpoint-problem")

@@ -40,7 +40,7 @@ from .parts import MODEL_QUEUE, Parts, Updates
 from .restore import from_recipe
 from .sampling_controls import num_scales_of, sampling_of
 from .settings_events import fill_from
-from .turns import StopSignals
+from .turns import RunControl
 
 REDRAW_SECONDS = 0.4
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
@@ -69,7 +69,7 @@ def wire_compare(
         view: shows another checkpoint.
         wanted_state: of `wire_settings`, where settings are put to fill the controls.
     """
-    pace, signals = Pace(), StopSignals()
+    pace, control = Pace(), RunControl(parts.line, "compare")
     checkpoint, controls = parts.checkpoint, parts.settings.controls
     asked = {checkpoint.loaded, checkpoint.uploads, checkpoint.loading, panel.dark, *controls.values()}
     asked |= {component for row in panel.axes for component in (row.kind, row.values)}
@@ -126,20 +126,19 @@ def wire_compare(
         return updates | {row.values: gr.update(label=values_label(kind), interactive=True, value=text)}
 
     def begin(dark: bool, request: gr.Request) -> Updates:
-        signals.renew(request.session_hash)
-        parts.line.join(in_line(request))
+        before = control.begin(request.session_hash)
         return {
             panel.dark: dark,
             panel.run: gr.update(interactive=False),
             panel.stop: gr.update(interactive=True),
-            panel.status: waiting_line(parts.line.before(in_line(request)) or 0),
+            panel.status: waiting_line(before),
             panel.problem: "",
             panel.failures: "",
         }
 
     def run(values: dict, request: gr.Request) -> Iterator[Updates]:
-        with parts.line.turn(in_line(request)):
-            yield from make(values, signals.of(request.session_hash))
+        with control.turn(request.session_hash) as stop:
+            yield from make(values, stop)
 
     def make(values: dict, stop: StopSignal) -> Iterator[Updates]:
         try:
@@ -167,12 +166,11 @@ def wire_compare(
         return {panel.run: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
 
     def stop(request: gr.Request) -> Updates:
-        signals.stop(request.session_hash)
+        control.stop(request.session_hash)
         return {panel.stop: gr.update(interactive=False)}
 
     def leave(request: gr.Request) -> None:
-        signals.leave(request.session_hash)
-        parts.line.leave(in_line(request))
+        control.leave(request.session_hash)
 
     def click(first: int | None, second: int | None, shown: tuple[ShownImage, ...], event: gr.EventData) -> tuple:
         """The image that was clicked goes right, the one that was there goes left."""
@@ -232,11 +230,6 @@ def wire_compare(
     )
     fill_from(restored, parts, view, wanted_state)
     blocks.unload(leave)
-
-
-def in_line(request: gr.Request) -> str:
-    """The name of a session's comparison among all that wait for the model."""
-    return f"{request.session_hash} compares"
 
 
 class Drawing:

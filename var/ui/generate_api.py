@@ -1,7 +1,7 @@
 """The endpoint `/generate`, over the same runs as the page."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -12,7 +12,7 @@ from .catalog import Catalog
 from .images_panel import Folder
 from .models import ModelHolder
 from .options import PageOptions
-from .runs import Order, Sampling, carry_out
+from .runs import Edit, Order, Sampling, carry_out
 from .turns import Line
 
 
@@ -62,22 +62,36 @@ def generate_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options
             images: PNG files; each carries its settings.
             info: checkpoint, class labels, class names and seeds, one an image.
         """
-        with api_errors(catalog, checkpoint), line.turn(), TemporaryDirectory() as cache:
-            name, path = named_file(catalog, checkpoint, options.uploads)
+        with api_errors(catalog, checkpoint), line.turn():
             sampling = Sampling(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
-            order = Order(path, as_labels(class_labels), num_images, seed, sampling)
-            *_, frame = carry_out(holder, order, threading.Event())
-            folder = Folder(cache)
-            files = [folder.write_image(finished.image, finished.recipe) for finished in frame.finished]
-            info = {
-                "checkpoint": name,
-                "class_labels": order.image_labels,
-                "class_names": [recipe.class_name for recipe in frame.recipes],
-                "seeds": order.image_seeds,
-            }
-            yield [gr.FileData(path=file).model_dump() for file in files], info
+            name, order = named_order(catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling)
+            yield from result_of(holder, name, order)
 
     return generate
+
+
+def named_order(
+    catalog: Catalog, options: PageOptions, checkpoint: Any, *arguments: Any, edit: Edit | None = None
+) -> tuple[str, Order]:
+    """Return the name of the checkpoint that a call asks for, and its order; `arguments` are those of `Order`."""
+    name, path = named_file(catalog, checkpoint, options.uploads)
+    return name, Order(path, *arguments, edit=edit)
+
+
+def result_of(holder: ModelHolder, name: str, order: Order) -> Iterator[tuple[list[dict], dict[str, Any]]]:
+    """Carry an order out, and yield the files and what is told of them; the files go when the iterator ends."""
+    stop = threading.Event()
+    with TemporaryDirectory() as cache:
+        *_, frame = carry_out(holder, order, stop)
+        folder = Folder(cache)
+        files = [folder.write_image(finished.image, finished.recipe) for finished in frame.finished]
+        info = {
+            "checkpoint": name,
+            "class_labels": order.image_labels,
+            "class_names": [recipe.class_name for recipe in frame.recipes],
+            "seeds": order.image_seeds,
+        }
+        yield [gr.FileData(path=file).model_dump() for file in files], info
 
 
 def as_labels(class_labels: Any) -> list[int | None]:

@@ -1,8 +1,9 @@
-"""What happens on Generate and on Stop."""
+"""What happens on Generate and on Stop, in the tabs Images and Edit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,7 @@ from .checkpoint_panel import choose
 from .classes import choices, to_labels, with_recent
 from .counts import num_images_of
 from .history import KeptRun, keep, thumbnail
-from .images_panel import Folder, caption, picked_updates
+from .images_panel import Folder, ImagesPanel, caption, picked_updates
 from .messages import (
     USER_ERRORS,
     error_banner,
@@ -23,19 +24,20 @@ from .messages import (
     waiting_line,
 )
 from .parts import MODEL_QUEUE, Parts, Updates
-from .runs import Frame, Order, carry_out
+from .runs import Edit, Frame, Order, carry_out
 from .sampling_controls import sampling_of
 from .settings_events import values_from
+from .turns import RunControl
 
 # There the images lie below the settings, and Generate floats over both.
 SHOW_IMAGES_ON_A_PHONE = """() => {
-  if (matchMedia("(max-width: 760px)").matches) document.getElementById("status").scrollIntoView();
+  if (matchMedia("(max-width: 760px)").matches) document.getElementById("%sstatus").scrollIntoView();
 }"""
 # What is being typed counts: a field tells its value when the focus leaves it.
 SHORTCUT = """() => {
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-    const ids = "#generate, #compare-run";
+    const ids = "#generate, #edit-generate, #compare-run";
     const button = [...document.querySelectorAll(ids)].find((button) => button.offsetParent && !button.disabled);
     if (!button) return;
     event.preventDefault();
@@ -46,25 +48,50 @@ SHORTCUT = """() => {
 LOOK_AT_LINE = 0.3  # seconds between two looks at who waits
 
 
-def wire_generation(blocks: gr.Blocks, parts: Parts) -> None:
-    """Connect Generate and Stop."""
-    panel, settings, checkpoint = parts.images, parts.settings, parts.checkpoint
+@dataclass(frozen=True)
+class Editing:
+    """Where a tab's runs begin with an image.
+
+    Args:
+        components: what says which image, and which part of it.
+        read: gets their values, and returns what to make; raises ValueError where something is missing.
+    """
+
+    components: tuple[gr.blocks.Block, ...]
+    read: Callable[..., Edit]
+
+
+def wire_shortcut(blocks: gr.Blocks) -> None:
+    """Let Ctrl+Enter press the button of the tab that is open."""
+    blocks.load(None, None, None, js=SHORTCUT, show_progress="hidden", api_visibility="private")
+
+
+def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing: Editing | None = None) -> None:
+    """Connect Generate and Stop of a tab.
+
+    Args:
+        blocks: the page.
+        parts: of the page.
+        panel: the tab's.
+        editing: where the tab's runs begin with an image: what its components say of it.
+    """
+    settings, checkpoint = parts.settings, parts.checkpoint
+    control = RunControl(parts.line, panel.prefix or "images")
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
 
     def begin(request: gr.Request) -> Updates:
-        parts.signals.renew(request.session_hash)
-        parts.line.join(request.session_hash)
+        before = control.begin(request.session_hash)
         return {
             panel.generate: gr.update(interactive=False),
             panel.stop: gr.update(interactive=True),
-            panel.status: waiting_line(0),
+            panel.status: waiting_line(before),
             panel.problem: "",
         } | picked_updates(panel, None, None, None)
 
     async def wait(request: gr.Request) -> AsyncIterator[Any]:
         """Show how many come first."""
         shown = 0
-        while (before := parts.line.before(request.session_hash)) is not None:
+        while (before := control.before(request.session_hash)) is not None:
             if before != shown:
                 yield waiting_line(before)
             shown = before
@@ -72,15 +99,15 @@ def wire_generation(blocks: gr.Blocks, parts: Parts) -> None:
         yield gr.skip()  # what comes last is sent once more when this ends, after the run's own lines
 
     def run(data: dict[gr.blocks.Block, Any], request: gr.Request) -> Iterator[Updates]:
-        stop = parts.signals.of(request.session_hash)
         name = data[checkpoint.choice]
         choice = choose(parts.catalog, parts.holder, name, data[checkpoint.uploads], data[checkpoint.loading])
         frame, images = None, None
-        with parts.line.turn(request.session_hash):
+        with control.turn(request.session_hash) as stop:
             try:
                 if choice.problem is not None:
                     raise ValueError(choice.problem)
-                order = order_of(choice, values_from(data, settings.controls))
+                edit = editing.read(*(data[component] for component in editing.components)) if editing else None
+                order = order_of(choice, values_from(data, settings.controls), edit)
                 with closing(carry_out(parts.holder, order, stop)) as frames:
                     for frame in frames:
                         images = images or ShownImages(Folder(panel.gallery.GRADIO_CACHE), frame)
@@ -124,20 +151,20 @@ def wire_generation(blocks: gr.Blocks, parts: Parts) -> None:
         return {panel.generate: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
 
     def stop(request: gr.Request) -> Updates:
-        parts.signals.stop(request.session_hash)
+        control.stop(request.session_hash)
         return {panel.stop: gr.update(interactive=False)}
 
     def leave(request: gr.Request) -> None:
-        parts.signals.leave(request.session_hash)
-        parts.line.leave(request.session_hash)
+        control.leave(request.session_hash)
 
     asked = {checkpoint.choice, checkpoint.uploads, checkpoint.loading, settings.recent, parts.history.runs}
+    asked |= set(editing.components if editing else ())
     started = panel.generate.click(
         begin,
         None,
         [panel.generate, panel.stop, panel.status, panel.problem, *panel.of_picked],
         queue=False,
-        js=SHOW_IMAGES_ON_A_PHONE,
+        js=SHOW_IMAGES_ON_A_PHONE % panel.prefix,
         **quiet,
     )
     started.then(wait, None, [panel.status], concurrency_limit=None, **quiet)
@@ -160,16 +187,16 @@ def wire_generation(blocks: gr.Blocks, parts: Parts) -> None:
     )
     finished.then(end, None, [panel.generate, panel.stop], queue=False, **quiet)
     panel.stop.click(stop, None, [panel.stop], queue=False, **quiet)
-    blocks.load(None, None, None, js=SHORTCUT, **quiet)
     blocks.unload(leave)
 
 
-def order_of(choice: Any, values: dict[str, Any]) -> Order:
+def order_of(choice: Any, values: dict[str, Any], edit: Edit | None) -> Order:
     """Return what the controls ask for.
 
     Args:
         choice: the checkpoint, as it was found.
         values: of all controls, by their names.
+        edit: what the images are made from, if from another image.
     """
     return Order(
         choice.path,
@@ -178,6 +205,7 @@ def order_of(choice: Any, values: dict[str, Any]) -> Order:
         values["seed"],
         sampling_of(values),
         choice.loading,
+        edit,
     )
 
 

@@ -1,4 +1,4 @@
-"""Right of the page, first tab: Generate and Stop, what is going on, the images, and what can be done with one."""
+"""A run as the tabs Images and Edit show it: its buttons, how far it is, the images, and what can be done with one."""
 
 import re
 from dataclasses import dataclass
@@ -22,14 +22,16 @@ class ImagesPanel:
     """The panel's components.
 
     Args:
+        prefix: of the ids of its elements: "" in the tab Images.
         shown: session state, the run whose images are shown; None where there is none.
         picked: session state, which of them was clicked.
-        picked_text, reuse, vary, scales, download: about the image that was clicked.
+        picked_text, reuse, vary, edit, scales, download: about the image that was clicked.
         bundle: makes a zip of all; bundle_file: not shown, the zip.
         film: around `strip`, the scales of the image, and `animation`, the same as a short film.
         is_dark: not shown, whether the page is dark.
     """
 
+    prefix: str
     generate: gr.Button
     stop: gr.Button
     status: gr.HTML
@@ -38,6 +40,7 @@ class ImagesPanel:
     picked_text: gr.HTML
     reuse: gr.Button
     vary: gr.Button
+    edit: gr.Button
     scales: gr.Button
     download: gr.DownloadButton
     bundle: gr.Button
@@ -52,16 +55,29 @@ class ImagesPanel:
     @property
     def of_picked(self) -> list[gr.blocks.Block]:
         """What `picked_updates` changes."""
-        return [self.picked, self.picked_text, self.reuse, self.vary, self.scales, self.download, self.film]
+        buttons = [self.reuse, self.vary, self.edit, self.scales, self.download]
+        return [self.picked, self.picked_text, *buttons, self.film]
 
 
-def create_images_panel(*, ready: bool) -> ImagesPanel:
-    """Lay out the panel; `ready` where a checkpoint is loaded."""
-    with gr.Row(elem_id="actions"):
-        generate = gr.Button("Generate", variant="primary", elem_id="generate")
-        stop = gr.Button("Stop", elem_id="stop", interactive=False)
-    status = gr.HTML(status_line("Ready" if ready else "Choose a checkpoint first"), elem_id="status")
-    problem = gr.HTML("", elem_id="problem")
+def create_images_panel(status: str, prefix: str = "") -> ImagesPanel:
+    """Lay out the panel.
+
+    Args:
+        status: what its line says at first.
+        prefix: of the ids; the style sheets address both panels by the classes `of-…`.
+    """
+
+    def name(part: str) -> dict[str, str]:
+        return {"elem_id": f"{prefix}{part}", "elem_classes": f"of-{part}"}
+
+    def small(label: str, part: str, kind: type[gr.Button] | type[gr.DownloadButton] = gr.Button) -> gr.Button:
+        return kind(label, size="sm", interactive=False, **name(part))
+
+    with gr.Row(**name("actions")):
+        generate = gr.Button("Generate", variant="primary", **name("generate"))
+        stop = gr.Button("Stop", interactive=False, **name("stop"))
+    status_html = gr.HTML(status_line(status), **name("status"))
+    problem = gr.HTML("", **name("problem"))
     gallery = gr.Gallery(
         label="Images",
         show_label=False,
@@ -70,27 +86,30 @@ def create_images_panel(*, ready: bool) -> ImagesPanel:
         object_fit="contain",
         buttons=["fullscreen"],
         interactive=False,
-        elem_id="images",
+        **name("images"),
     )
-    with gr.Row(elem_id="picked"):
-        picked_text = gr.HTML(picked_html(PICK_HINT), elem_id="picked-text")
-        reuse = gr.Button("Reuse settings", size="sm", interactive=False, elem_id="reuse")
-        vary = gr.Button("New seed", size="sm", interactive=False, elem_id="vary")
-        scales = gr.Button("Scales", size="sm", interactive=False, elem_id="scales")
-        download = gr.DownloadButton("Download", size="sm", interactive=False, elem_id="download")
-        bundle = gr.Button("All as zip", size="sm", interactive=False, elem_id="bundle")
-    with gr.Column(visible=False, elem_id="film") as film, gr.Row(elem_id="film-row"):
-        strip = film_image("The image after each scale", "film-strip")
-        animation = film_image("The same as a short film", "film-animation")
+    with gr.Row(**name("picked")):
+        picked_text = gr.HTML(picked_html(PICK_HINT), **name("picked-text"))
+        reuse = small("Reuse settings", "reuse")
+        vary = small("New seed", "vary")
+        edit = small("Edit", "edit")
+        scales = small("Scales", "scales")
+        download = small("Download", "download", gr.DownloadButton)
+        bundle = small("All as zip", "bundle")
+    with gr.Column(visible=False, **name("film")) as film, gr.Row(**name("film-row")):
+        strip = film_image("The image after each scale", name("film-strip"))
+        animation = film_image("The same as a short film", name("film-animation"))
     return ImagesPanel(
+        prefix,
         generate,
         stop,
-        status,
+        status_html,
         problem,
         gallery,
         picked_text,
         reuse,
         vary,
+        edit,
         scales,
         download,
         bundle,
@@ -104,7 +123,7 @@ def create_images_panel(*, ready: bool) -> ImagesPanel:
     )
 
 
-def film_image(label: str, elem_id: str) -> gr.Image:
+def film_image(label: str, name: dict[str, str]) -> gr.Image:
     """Lay out one of the two pictures of an image's scales."""
     return gr.Image(
         label=label,
@@ -112,7 +131,7 @@ def film_image(label: str, elem_id: str) -> gr.Image:
         type="filepath",
         interactive=False,
         buttons=["download", "fullscreen"],
-        elem_id=elem_id,
+        **name,
     )
 
 
@@ -124,6 +143,7 @@ def picked_updates(panel: ImagesPanel, index: int | None, recipe: Recipe | None,
         panel.picked_text: picked_html(PICK_HINT if recipe is None else caption(recipe).replace("\n", ", ")),
         panel.reuse: interactive,
         panel.vary: interactive,
+        panel.edit: interactive,
         panel.scales: interactive,
         panel.download: gr.update(value=file, interactive=index is not None),
         panel.film: gr.update(visible=False),

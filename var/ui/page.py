@@ -11,10 +11,12 @@ from .checkpoint_events import wire_checkpoint
 from .checkpoint_panel import create_checkpoint_panel, first_choice
 from .compare_events import wire_compare
 from .compare_panel import create_compare_panel
+from .edit_events import EDIT_TAB, wire_edit
+from .edit_panel import create_edit_panel
 from .export_events import wire_export
 from .export_panel import create_export_panel
 from .exporting import remove_folder
-from .generation_events import wire_generation
+from .generation_events import wire_generation, wire_shortcut
 from .history_panel import create_history_panel
 from .hub_events import wire_hub
 from .hub_panel import create_hub_panel
@@ -22,11 +24,11 @@ from .images_panel import create_images_panel
 from .models import ModelHolder
 from .options import PageOptions
 from .parts import MODEL_QUEUE, Parts
-from .picked_events import HISTORY_TAB, IMAGES_TAB, wire_picked
+from .picked_events import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
 from .settings_events import wire_settings
 from .settings_panel import create_settings_panel
 from .theme import create_theme, style_sheets
-from .turns import Line, StopSignals
+from .turns import Line
 
 COMPARE_TAB = "compare"
 TITLE = "VAR · images, scale by scale"
@@ -70,7 +72,10 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
                     settings_panel = create_settings_panel(first.description)
             with gr.Column(elem_id="right", min_width=300), gr.Tabs(selected=IMAGES_TAB, elem_id="tabs") as tabs:
                 with gr.Tab("Images", id=IMAGES_TAB):
-                    images_panel = create_images_panel(ready=first.description is not None)
+                    ready = first.description is not None
+                    images_panel = create_images_panel("Ready" if ready else "Choose a checkpoint first")
+                with gr.Tab("Edit", id=EDIT_TAB):
+                    edit_panel = create_edit_panel()
                 with gr.Tab("Compare", id=COMPARE_TAB):
                     compare_panel = create_compare_panel(ready=first.description is not None)
                 with gr.Tab("History", id=HISTORY_TAB):
@@ -78,13 +83,13 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         parts = Parts(
             catalog,
             holder,
-            StopSignals(),
             Line(),
             checkpoint_panel,
             hub_panel,
             export_panel,
             settings_panel,
             images_panel,
+            edit_panel,
             history_panel,
             first,
         )
@@ -93,9 +98,13 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         view = wire_checkpoint(blocks, parts)
         wire_hub(blocks, parts, view, options)
         wire_export(parts, view, options)
-        wire_generation(blocks, parts)
+        wire_shortcut(blocks)
+        wire_generation(blocks, parts, images_panel)
         wanted = wire_settings(blocks, parts, view)
-        wire_picked(parts, view, wanted, tabs)
+        for panel in (images_panel, edit_panel.images):
+            wire_picked(parts, view, wanted, panel)
+        wire_history(parts, tabs)
+        wire_edit(blocks, parts, view, wanted, tabs)
         wire_compare(blocks, parts, compare_panel, view, wanted)
     return blocks
 

@@ -7,13 +7,14 @@ import gradio as gr
 
 from .catalog import Catalog
 from .checkpoint_panel import CheckpointPanel, Choice
+from .edit_panel import EditPanel
 from .export_panel import ExportPanel
 from .history_panel import HistoryPanel
 from .hub_panel import HubPanel
 from .images_panel import ImagesPanel
 from .models import ModelHolder
 from .settings_panel import SettingsPanel
-from .turns import Line, StopSignals
+from .turns import Line
 
 MODEL_QUEUE = "model"  # of everything that uses the model; one at a time
 Updates = dict[gr.blocks.Block, Any]
@@ -26,20 +27,19 @@ class Parts:
     Args:
         catalog: the checkpoints that can be chosen.
         holder: the server's model.
-        signals: how runs are stopped.
         line: who waits for the model.
-        checkpoint, hub, export, settings, images, history: the panels.
+        checkpoint, hub, export, settings, images, edit, history: the panels.
         first: the checkpoint that the page was laid out for.
     """
 
     catalog: Catalog
     holder: ModelHolder
-    signals: StopSignals
     line: Line
     checkpoint: CheckpointPanel
     hub: HubPanel
     export: ExportPanel
     settings: SettingsPanel
     images: ImagesPanel
+    edit: EditPanel
     history: HistoryPanel
     first: Choice

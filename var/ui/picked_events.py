@@ -1,6 +1,5 @@
 """What can be done with an image that is made: its settings, its scales, files; and with a run of the history."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -13,13 +12,12 @@ from ..pictures.sheets import DARK, LIGHT, film_strip
 from ..pipeline import Result
 from .checkpoint_events import CheckpointView
 from .history import KeptRun
-from .images_panel import Folder, caption, file_stem, picked_updates
+from .images_panel import Folder, ImagesPanel, caption, file_stem, picked_updates
 from .messages import USER_ERRORS, error_banner, error_text, status_line
 from .models import ModelHolder
 from .parts import MODEL_QUEUE, Parts, Updates
-from .restore import Wanted, from_recipe
+from .restore import Wanted, from_recipe, varied
 from .settings_events import fill_from
-from .settings_panel import roll_seed
 
 SAVE_FILE = """(file) => {
   if (!file) return;
@@ -29,20 +27,21 @@ SAVE_FILE = """(file) => {
   link.click();
 }"""
 IS_DARK = """(run, index) => [run, index, document.body.classList.contains("dark")]"""
-SHOW_FILM = """() => { setTimeout(() => document.getElementById("film")?.scrollIntoView({block: "nearest"}), 100); }"""
+SHOW_FILM = (
+    """() => { setTimeout(() => document.getElementById("%sfilm")?.scrollIntoView({block: "nearest"}), 100); }"""
+)
 IMAGES_TAB, HISTORY_TAB = "images-tab", "history-tab"
 
 
-def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, tabs: gr.Tabs) -> None:
-    """Connect the buttons for one image, the zip of all, and the history.
+def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, panel: ImagesPanel) -> None:
+    """Connect a tab's buttons for one image, and the zip of all.
 
     Args:
         parts: of the page.
         view: shows another checkpoint.
         wanted_state: takes settings for the controls.
-        tabs: of the right side.
+        panel: the tab's.
     """
-    panel, history = parts.images, parts.history
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     at_once = quiet | {"queue": False}
 
@@ -55,9 +54,7 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, tabs
         return from_recipe(run.recipes[index], parts.catalog, uploads, name)
 
     def vary(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Wanted:
-        wanted = reuse(run, index, name, uploads)
-        values = {key: value for key, value in wanted.values.items() if key not in ("num_images", "by_class")}
-        return replace(wanted, values=values | {"seed": roll_seed()})
+        return varied(reuse(run, index, name, uploads))
 
     def show_scales(run: KeptRun, index: int, is_dark: bool) -> Updates:
         try:
@@ -85,6 +82,30 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, tabs
             raise gr.Error("The images are no longer on the server. Generate them again.") from error
         return path
 
+    panel.gallery.select(picked, [panel.shown], panel.of_picked, **at_once)
+    where = [panel.shown, panel.picked, parts.checkpoint.choice, parts.checkpoint.uploads]
+    fill_from(panel.reuse.click(reuse, where, [wanted_state], **at_once), parts, view, wanted_state)
+    fill_from(panel.vary.click(vary, where, [wanted_state], **at_once), parts, view, wanted_state)
+    panel.scales.click(
+        show_scales,
+        [panel.shown, panel.picked, panel.is_dark],
+        [panel.film, panel.strip, panel.animation, panel.problem],
+        js=IS_DARK,
+        concurrency_id=MODEL_QUEUE,
+        concurrency_limit=1,
+        show_progress="minimal",
+        show_progress_on=[panel.picked_text],
+        api_visibility="private",
+    ).then(None, None, None, js=SHOW_FILM % panel.prefix, **at_once)
+    panel.bundle.click(make_bundle, [panel.shown], [panel.bundle_file], concurrency_limit=2, **quiet).success(
+        None, [panel.bundle_file], None, js=SAVE_FILE, **at_once
+    )
+
+
+def wire_history(parts: Parts, tabs: gr.Tabs) -> None:
+    """Let a click on a run of the history show it again, in the tab Images; `tabs` are those of the right side."""
+    panel, history = parts.images, parts.history
+
     def shown_again(runs: list[KeptRun], event: gr.SelectData) -> Updates:
         run = runs[event.index]
         if not all(Path(file).exists() for file in run.files):
@@ -102,29 +123,13 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, tabs
             tabs: gr.Tabs(selected=IMAGES_TAB),
         } | picked_updates(panel, None, None, None)
 
-    panel.gallery.select(picked, [panel.shown], panel.of_picked, **at_once)
-    where = [panel.shown, panel.picked, parts.checkpoint.choice, parts.checkpoint.uploads]
-    fill_from(panel.reuse.click(reuse, where, [wanted_state], **at_once), parts, view, wanted_state)
-    fill_from(panel.vary.click(vary, where, [wanted_state], **at_once), parts, view, wanted_state)
-    panel.scales.click(
-        show_scales,
-        [panel.shown, panel.picked, panel.is_dark],
-        [panel.film, panel.strip, panel.animation, panel.problem],
-        js=IS_DARK,
-        concurrency_id=MODEL_QUEUE,
-        concurrency_limit=1,
-        show_progress="minimal",
-        show_progress_on=[panel.picked_text],
-        api_visibility="private",
-    ).then(None, None, None, js=SHOW_FILM, **at_once)
-    panel.bundle.click(make_bundle, [panel.shown], [panel.bundle_file], concurrency_limit=2, **quiet).success(
-        None, [panel.bundle_file], None, js=SAVE_FILE, **at_once
-    )
     history.gallery.select(
         shown_again,
         [history.runs],
         [panel.gallery, panel.shown, panel.bundle, panel.status, tabs, *panel.of_picked],
-        **at_once,
+        show_progress="hidden",
+        api_visibility="private",
+        queue=False,
     )
 
 
@@ -143,6 +148,11 @@ def film_of(holder: ModelHolder, run: KeptRun, index: int) -> tuple[list[Image.I
     with holder.use(run.path, run.loading) as pipeline:
         if pipeline.checkpoint_hash != recipe.checkpoint_hash:
             raise ValueError(f"{run.path.name} changed since the image was made, so its scales cannot be made again.")
+        if latents is None and recipe.edited:
+            raise ValueError(
+                "The scales of this image are no longer kept, and it cannot be made again: "
+                "it was made from another image. Edit that one again."
+            )
         if latents is None:
             result = holder.compute(lambda: pipeline(**recipe.arguments))
         else:

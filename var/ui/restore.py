@@ -10,6 +10,8 @@ from . import classes, counts, settings_panel
 from .catalog import Catalog
 from .description import Description
 
+EDITED = "It was made from another image, which is not in the file: these settings alone make a new one."
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -46,7 +48,15 @@ def from_recipe(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], ch
         note = f"{note} That one is not in the list." if note else ""
     elif name != chosen:
         note = f"Chose {name} ({recipe.checkpoint_hash}), which made the image."
+    if recipe.edited:
+        note = f"{note} {EDITED}".strip()
     return Wanted(values_of(recipe), name, recipe.weights, note)
+
+
+def varied(wanted: Wanted) -> Wanted:
+    """Return the settings of an image with another seed; as many images are made as the page says."""
+    values = {name: value for name, value in wanted.values.items() if name not in ("num_images", "by_class")}
+    return replace(wanted, values=values | {"seed": settings_panel.roll_seed()})
 
 
 def find_checkpoint(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], chosen: str | None) -> str | None:

@@ -10,6 +10,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from ..options import SamplingOptions, from_first_to_last, is_whole
+from ..pictures.images import read_mask
 from ..pipeline import Step, VARPipeline
 from ..recipe import Recipe, make_recipes
 from ..stopping import StopSignal
@@ -72,6 +73,19 @@ def over_scales(first, last, num_scales: int):
     return first if last is None or last == first else from_first_to_last(first, last, num_scales)
 
 
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """A part of an image that is made anew.
+
+    Args:
+        image: RGB; the middle square is taken.
+        keep: "L", covers the whole image; nonzero is kept.
+    """
+
+    image: Image
+    keep: Image
+
+
 @dataclass(frozen=True)
 class Order:
     """What to generate.
@@ -83,6 +97,7 @@ class Order:
         seed: seed of the first image; each image takes the next number, so that it can be made again alone.
         sampling: how tokens are drawn.
         loading: how the checkpoint is loaded; None: the usual way.
+        edit: the image of which a part is made anew, as often as there are images to make; None: all is made anew.
     """
 
     path: Path
@@ -91,6 +106,7 @@ class Order:
     seed: int
     sampling: Sampling = Sampling()
     loading: Loading | None = None
+    edit: Edit | None = None
 
     def check(self) -> None:
         """Raise ValueError for an order that no model could carry out; the model checks the rest."""
@@ -196,12 +212,23 @@ def carry_out(holder: ModelHolder, order: Order, stop: StopSignal) -> Iterator[F
         arguments = order.sampling.arguments(config.num_scales, config.vocab_size)
         options = SamplingOptions(order.image_labels, order.image_seeds, **arguments)
         options.check(config.num_classes, config.num_scales)
-        run = Run(holder, pipeline, make_recipes(pipeline, options), start)
+        if order.edit is not None:
+            check_edit(order.edit, config.patch_nums[-1])
+        run = Run(holder, pipeline, make_recipes(pipeline, options, edited=order.edit is not None), start, order.edit)
         size = BATCH_ON_CPU if pipeline.device.type == "cpu" else BATCH
         for first in range(0, options.batch_size, size):
             if stop.is_set():
                 return
             yield from run.make(run.recipes[first : first + size], stop)
+
+
+def check_edit(edit: Edit, side: int) -> None:
+    """Raise ValueError where nothing would be made anew; `side` is that of the finest token map."""
+    if read_mask(edit.keep, edit.image, side).all():
+        raise ValueError(
+            "So little is painted that nothing would be made anew. "
+            f"Paint more than half of at least one of the {side}×{side} tokens."
+        )
 
 
 class Run:
@@ -212,14 +239,23 @@ class Run:
         pipeline: in use.
         recipes: of all images.
         start: when the run began.
+        edit: what the images are made from, if from another image.
     """
 
-    def __init__(self, holder: ModelHolder, pipeline: VARPipeline, recipes: list[Recipe], start: float) -> None:
+    def __init__(
+        self,
+        holder: ModelHolder,
+        pipeline: VARPipeline,
+        recipes: list[Recipe],
+        start: float,
+        edit: Edit | None = None,
+    ) -> None:
         self.recipes = recipes
         self._holder = holder
         self._pipeline = pipeline
         self._previewer = holder.previewer(pipeline)
         self._start = start
+        self._edit = edit
         self._loaded = time.perf_counter()
         self._finished: list[Finished] = []
 
@@ -229,7 +265,7 @@ class Run:
             "class_labels": [recipe.class_label for recipe in batch],
             "seed": [recipe.seed for recipe in batch],
         }
-        steps = self._pipeline.stream(**arguments, stop=stop)
+        steps = self._holder.compute(self._steps, arguments, stop)
         self._holder.compute(self._previewer.start)
         before = list(self._finished)
         with closing(steps):
@@ -242,6 +278,11 @@ class Run:
                 elif stop.is_set():
                     self._finished = before + list(map(Finished, step.finished(), batch))
                 yield self._frame(step, previews, len(before), len(batch))
+
+    def _steps(self, arguments: dict, stop: StopSignal) -> Iterator[Step]:
+        if self._edit is None:
+            return self._pipeline.stream(**arguments, stop=stop)
+        return self._pipeline.stream_edit(self._edit.image, self._edit.keep, **arguments, stop=stop)
 
     def _frame(self, step: Step, previews: list[Image], num_before: int, num_batch: int) -> Frame:
         patch_nums = self._pipeline.var.config.patch_nums

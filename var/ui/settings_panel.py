@@ -130,6 +130,7 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
         show_label=False,
         file_types=[".png"],
         elem_id="restore",
+        elem_classes="drop-line",
     )
     with gr.Row(elem_id="note-row"):
         note = gr.HTML("", elem_id="settings-note")

@@ -68,3 +68,44 @@ class Line:
             if session not in self._waiting:
                 return None
             return self._busy + list(self._waiting).index(session)
+
+
+class RunControl:
+    """The runs of one tab: each session has one at a time, which waits in the line and can be stopped.
+
+    Args:
+        line: of all who wait for the model.
+        tab: tells a session's runs here from those of its other tabs.
+    """
+
+    def __init__(self, line: Line, tab: str) -> None:
+        self._line, self._tab = line, tab
+        self._signals = StopSignals()
+
+    def begin(self, session: str) -> int:
+        """Enter the line; returns how many come first."""
+        self._signals.renew(session)
+        self._line.join(self._place(session))
+        return self.before(session) or 0
+
+    def before(self, session: str) -> int | None:
+        """Return how many come first; None where the session's run does not wait."""
+        return self._line.before(self._place(session))
+
+    @contextmanager
+    def turn(self, session: str) -> Iterator[threading.Event]:
+        """Have the model; hands out the run's stop signal."""
+        with self._line.turn(self._place(session)):
+            yield self._signals.of(session)
+
+    def stop(self, session: str) -> None:
+        """Stop the session's run at its next block, or before it starts."""
+        self._signals.stop(session)
+
+    def leave(self, session: str) -> None:
+        """Stop and forget: the session is over."""
+        self._signals.leave(session)
+        self._line.leave(self._place(session))
+
+    def _place(self, session: str) -> str:
+        return f"{session} {self._tab}"

@@ -1,0 +1,155 @@
+"""The tab Edit in a real browser: an image comes, a part is painted, and that part alone is made anew."""
+
+import pytest
+from browser import serve
+from PIL import Image
+from tiny import write_trainer_file
+
+from var import VARPipeline
+from var.recipe import from_png
+
+NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    return write_trainer_file(folder / "fruits64.pth", class_names=NAMES, optimizer=False)
+
+
+@pytest.fixture(scope="module")
+def address(checkpoint, tmp_path_factory):
+    with serve(checkpoint.parent, tmp_path_factory.mktemp("gradio")) as address:
+        yield address
+
+
+@pytest.fixture
+def visitor(visit):
+    """Someone with the tab open."""
+    visitor = visit()
+    visitor.page.get_by_role("tab", name="Edit").click()
+    return visitor
+
+
+def upload(visitor, path):
+    visitor.page.locator("#edit-upload input[type=file]").set_input_files(path)
+
+
+def upload_picture(visitor, folder):
+    Image.linear_gradient("L").convert("RGB").save(folder / "picture.png")
+    upload(visitor, folder / "picture.png")
+    visitor.page.locator(".painter.loaded").wait_for()
+
+
+def paint(visitor, name):
+    visitor.page.locator("#painter").get_by_role("button", name=name, exact=True).click()
+
+
+def make(visitor):
+    visitor.page.locator("#edit-generate").click()
+    visitor.wait_for("edit-status", " images in ")
+
+
+def problem(visitor):
+    return visitor.page.locator("#edit-problem").get_by_role("alert").inner_text()
+
+
+def painted_share(visitor):
+    """Share of the mask that the server would get, 0 to 1."""
+    return visitor.page.evaluate(
+        """() => {
+            const canvas = document.querySelector(".painter canvas");
+            const points = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+            return points.filter((value, index) => index % 4 === 3 && value > 127).length / (points.length / 4);
+        }"""
+    )
+
+
+def test_an_image_made_here_is_sent_with_its_settings(visit):
+    visitor = visit()
+    visitor.choose_classes("Cat")
+    visitor.generate()
+    visitor.page.locator("#images .thumbnail-lg").first.click()
+    visitor.page.locator("#edit").click()
+    visitor.page.locator(".painter.loaded").wait_for()
+    visitor.wait_for("classes", "Cat")
+    paint(visitor, "Left")
+    make(visitor)
+    captions = visitor.page.locator("#edit-images .caption-label").all_inner_texts()
+    assert [caption.split("\n")[0] for caption in captions] == ["Cat", "Cat"]
+
+
+def test_the_painted_part_alone_is_made_anew(visitor, checkpoint, tmp_path):
+    upload_picture(visitor, tmp_path)
+    paint(visitor, "Bottom")
+    visitor.choose_classes("Ant")
+    make(visitor)
+    visitor.page.wait_for_function(
+        "[...document.querySelectorAll('#edit-images .thumbnail-lg img')].every(image => image.src.endsWith('.png'))"
+    )
+    addresses = [image.get_attribute("src") for image in visitor.page.locator("#edit-images .thumbnail-lg img").all()]
+    keep = Image.new("L", (2, 2), 255)
+    keep.paste(0, (0, 1, 2, 2))
+    pipe = VARPipeline.from_checkpoint(checkpoint, device="cpu")
+    expected = pipe.edit(Image.open(tmp_path / "picture.png"), keep, [0, 0], seed=[0, 1]).images
+    assert [visitor.picture(address).tobytes() for address in addresses] == [image.tobytes() for image in expected]
+
+
+def test_the_brush_paints_where_it_goes(visitor, tmp_path):
+    upload_picture(visitor, tmp_path)
+    box = visitor.page.locator(".painter canvas").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    visitor.page.mouse.move(box["x"] + 0.2 * box["width"], middle)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(box["x"] + 0.8 * box["width"], middle, steps=10)
+    visitor.page.mouse.up()
+    assert 0.08 < painted_share(visitor) < 0.12  # 0.6 wide and 0.14 high, with round ends
+    paint(visitor, "Undo")
+    assert painted_share(visitor) == 0
+
+
+@pytest.mark.parametrize(("presses", "share"), [(["Left"], 0.5), (["Middle"], 0.25), (["Middle", "Invert"], 0.75)])
+def test_parts_are_painted_by_a_button(visitor, tmp_path, presses, share):
+    upload_picture(visitor, tmp_path)
+    for name in presses:
+        paint(visitor, name)
+    assert painted_share(visitor) == share
+
+
+def test_the_recipe_says_that_the_image_was_edited(visitor, tmp_path):
+    upload_picture(visitor, tmp_path)
+    paint(visitor, "Left")
+    make(visitor)
+    visitor.page.locator("#edit-images .thumbnail-lg").first.click()
+    with visitor.page.expect_download() as download:
+        visitor.page.locator("#edit-download").click()
+    download.value.save_as(tmp_path / "edited.png")
+    assert from_png(tmp_path / "edited.png").edited
+    visitor.page.locator("#restore input[type=file]").set_input_files(tmp_path / "edited.png")
+    visitor.wait_for("settings-note", "made from another image")
+
+
+def test_no_image_gets_a_message(visitor):
+    visitor.page.locator("#edit-generate").click()
+    assert "no image to edit" in problem(visitor)
+
+
+def test_nothing_painted_gets_a_message(visitor, tmp_path):
+    upload_picture(visitor, tmp_path)
+    visitor.page.locator("#edit-generate").click()
+    assert "Nothing is painted" in problem(visitor)
+
+
+def test_a_file_that_is_no_picture_gets_a_message(visitor, tmp_path):
+    (tmp_path / "picture.png").write_bytes(b"not a picture")
+    upload(visitor, tmp_path / "picture.png")
+    assert "picture.png is no picture" in problem(visitor)
+
+
+def test_an_edited_run_is_in_the_history(visitor, tmp_path):
+    upload_picture(visitor, tmp_path)
+    paint(visitor, "Top")
+    make(visitor)
+    visitor.page.get_by_role("tab", name="History").click()
+    visitor.page.locator("#history .thumbnail-lg").first.click()
+    visitor.wait_for("status", "Shown again")

@@ -1,0 +1,92 @@
+"""What happens in the tab Edit: an image comes, from a file or from one of the page, and a part of it is made anew."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image, ImageOps
+
+from ..pictures.images import open_image
+from .checkpoint_events import CheckpointView
+from .generation_events import Editing, wire_generation
+from .history import KeptRun
+from .images_panel import picked_updates
+from .messages import USER_ERRORS, error_banner, error_text, status_line
+from .painter import kept_part, value_of
+from .parts import Parts, Updates
+from .restore import from_recipe, varied
+from .runs import Edit
+from .settings_events import fill_from
+
+EDIT_TAB = "edit-tab"
+MOST_SIDE = 1024  # of an image that is kept for a session; models make 64 to 512 pixels a side
+READY = "Paint the part to make anew"
+GONE = "This image is no longer on the server. Generate it again."
+SHOW_PAINTER = (
+    """() => { setTimeout(() => document.getElementById("edit-source")?.scrollIntoView({block: "nearest"}), 100); }"""
+)
+
+
+def wire_edit(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_state: gr.State, tabs: gr.Tabs) -> None:
+    """Connect the tab, and the buttons elsewhere that bring an image here.
+
+    Args:
+        blocks: the page.
+        parts: of the page.
+        view: shows another checkpoint.
+        wanted_state: takes settings for the controls.
+        tabs: of the right side.
+    """
+    panel = parts.edit
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    outputs = [panel.painter, panel.source, panel.images.status, panel.images.problem, *panel.images.of_picked]
+
+    def show(image: Image.Image) -> Updates:
+        updates = {
+            panel.painter: value_of(image),
+            panel.source: image,
+            panel.images.status: status_line(READY),
+            panel.images.problem: "",
+        }
+        return updates | picked_updates(panel.images, None, None, None)
+
+    def uploaded(path: str) -> Updates:
+        try:
+            return show(middle_square(open_image(path))) | {panel.upload: None}
+        except USER_ERRORS as error:
+            return {
+                panel.images.problem: error_banner(error_text(error, Path(path), Path(path).name)),
+                panel.upload: None,
+            }
+        finally:
+            Path(path).unlink(missing_ok=True)
+
+    def sent(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Updates:
+        """Show an image of a run; its settings come along, but for the seed, which would draw the same once more."""
+        try:
+            updates = show(open_image(run.files[index]))
+        except OSError as error:
+            raise gr.Error(GONE) from error
+        wanted = varied(from_recipe(run.recipes[index], parts.catalog, uploads, name))
+        return updates | {tabs: gr.Tabs(selected=EDIT_TAB), wanted_state: wanted}
+
+    panel.upload.upload(uploaded, [panel.upload], [*outputs, panel.upload], **quiet, concurrency_limit=None)
+    for images in (parts.images, panel.images):
+        where = [images.shown, images.picked, parts.checkpoint.choice, parts.checkpoint.uploads]
+        arrived = images.edit.click(sent, where, [*outputs, tabs, wanted_state], **quiet, queue=False)
+        arrived.success(None, None, None, js=SHOW_PAINTER, **quiet, queue=False)
+        fill_from(arrived, parts, view, wanted_state)
+    wire_generation(blocks, parts, panel.images, Editing((panel.source, panel.painter), read_edit))
+
+
+def read_edit(image: Image.Image | None, painted: Any) -> Edit:
+    """Return what is to be made of an image; raises ValueError where there is none, or nothing is painted."""
+    if image is None:
+        raise ValueError("There is no image to edit. Upload one, or press Edit below one that was made here.")
+    return Edit(image, kept_part(painted))
+
+
+def middle_square(image: Image.Image) -> Image.Image:
+    """Return the middle square of an image, no larger than it is kept."""
+    side = min(*image.size, MOST_SIDE)
+    return ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS)
