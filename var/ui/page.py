@@ -42,6 +42,14 @@ HEADER = """
 </header>
 """
 
+# The right side stays in sight while the left one scrolls: its top where it is lower than the window, else its end.
+KEEP_IN_SIGHT = """() => {
+  const right = document.getElementById("right");
+  const fit = () => right.style.setProperty("--right-top", `${Math.min(16, innerHeight - right.offsetHeight - 16)}px`);
+  new ResizeObserver(fit).observe(right);
+  addEventListener("resize", fit);
+}"""
+
 
 def create_page(checkpoints: Path, device: str | None = None, options: PageOptions | None = None) -> gr.Blocks:
     """Lay out the page.
@@ -99,6 +107,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         wire_hub(blocks, parts, view, options)
         wire_export(parts, view, options)
         wire_shortcut(blocks)
+        blocks.load(None, None, None, js=KEEP_IN_SIGHT, show_progress="hidden", api_visibility="private")
         wire_generation(blocks, parts, images_panel)
         wanted = wire_settings(blocks, parts, view)
         for panel in (images_panel, edit_panel.images):
