@@ -1,6 +1,5 @@
 """`python -m var sample`: files, names, seeds, messages."""
 
-import argparse
 import subprocess
 import sys
 
@@ -9,8 +8,7 @@ from PIL import Image
 from tiny import write_trainer_file
 
 from var.__main__ import main
-from var.commands.sample import add_sampling_arguments, file_stem, find_class, sampling_settings
-from var.options import SamplingOptions
+from var.recipe import from_png
 
 NAMES = ["ant", "Golden Retriever", "cat", "dog", "none"]
 
@@ -39,6 +37,17 @@ def test_a_file_for_each_image_and_a_sheet(trainer_file, tmp_path):
         "sheet_seed5.png",
     ]
     assert Image.open(out / "000_ant_seed5.png").size == (16, 16)
+
+
+def test_each_class_can_have_its_own_count(trainer_file, tmp_path):
+    assert sample(trainer_file, tmp_path / "out", "--classes", "0", "3", "--count", "1", "2") == 0
+    assert files(tmp_path / "out") == ["000_ant_seed0.png", "003_dog_seed1.png", "003_dog_seed2.png", "sheet_seed0.png"]
+
+
+def test_an_image_knows_how_it_was_made(trainer_file, tmp_path):
+    sample(trainer_file, tmp_path / "out", "--classes", "dog", "--seed", "4", "--top-k", "9")
+    recipe = from_png(tmp_path / "out" / "003_dog_seed4.png")
+    assert (recipe.class_name, recipe.seed, recipe.options.top_k, recipe.edited) == ("dog", 4, 9, False)
 
 
 def test_paths_are_printed(trainer_file, tmp_path, capsys):
@@ -81,6 +90,7 @@ def test_vqvae_by_option(trainer_file, tmp_path):
         (["--classes", "0", "--cfg-start", "4"], "cfg_start must be"),
         (["--classes", "0", "--seed", "-1"], "a seed must be"),
         (["--classes", "0", "--count", "0"], "at least 1"),
+        (["--classes", "0", "--count", "1", "2"], "--count has 2 numbers, --classes 1"),
         (["--classes", "0", "--dtype", "int8"], "dtype must be"),
         (["--classes", "0", "--device", "gpu"], "device must be"),
     ],
@@ -89,26 +99,6 @@ def test_bad_input_is_one_line(trainer_file, tmp_path, capsys, arguments, words)
     assert sample(trainer_file, tmp_path / "out", *arguments) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert words in error and "Traceback" not in error
-
-
-@pytest.mark.parametrize(
-    ("arguments", "settings"),
-    [
-        ([], SamplingOptions([0])),
-        (["--preset", "faithful"], SamplingOptions([0], cfg_scale=1.5, top_p=0.96)),
-        (["--preset", "faithful", "--top-p", "0.5"], SamplingOptions([0], cfg_scale=1.5, top_p=0.5)),
-        (["--preset", "smooth", "--no-more-smooth"], SamplingOptions([0])),
-        (["--preset", "no-guidance", "--cfg-scale", "2"], SamplingOptions([0], cfg_scale=2.0)),
-        (["--cfg-curve", "constant", "--cfg-start", "1"], SamplingOptions([0], cfg_curve="constant", cfg_start=1)),
-        (["--cfg-end", "3", "--more-smooth"], SamplingOptions([0], cfg_end=3, more_smooth=True)),
-        (["--top-k", "7", "--temperature", "2"], SamplingOptions([0], top_k=7, temperature=2.0)),
-        (["--top-k", "7", "6", "--temperature", "1", ".5"], SamplingOptions([0], top_k=[7, 6], temperature=[1.0, 0.5])),
-    ],
-)
-def test_settings_come_from_the_preset_and_the_options_beside_it(arguments, settings):
-    parser = argparse.ArgumentParser()
-    add_sampling_arguments(parser)
-    assert SamplingOptions([0], **sampling_settings(parser.parse_args(arguments))) == settings
 
 
 @pytest.mark.parametrize(
@@ -134,19 +124,6 @@ def test_every_option_changes_the_image(trainer_file, tmp_path, arguments):
 def test_out_that_is_a_file_is_one_line(trainer_file, tmp_path, capsys):
     assert sample(trainer_file, trainer_file, "--classes", "0") == 2
     assert str(trainer_file) in capsys.readouterr().err
-
-
-def test_class_by_index_name_and_none():
-    assert [find_class(word, NAMES[:4]) for word in ("2", "DOG", "none", "None")] == [2, 3, None, None]
-
-
-def test_class_that_is_called_none_comes_first():
-    assert find_class("none", NAMES) == 4
-
-
-def test_names_of_files_are_plain():
-    assert file_stem(1, ["a", "Ünï / cøde?"]) == "001_n-c-de"
-    assert file_stem(None, ["a"]) == "none"
 
 
 def test_as_a_process(trainer_file, tmp_path):

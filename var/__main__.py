@@ -12,6 +12,7 @@ COMMANDS = {
     "inspect": "show what is in a checkpoint, and whether it can be used",
     "export": "write a checkpoint's weights alone to one file",
     "sample": "make images from a checkpoint",
+    "edit": "make a part of an image anew",
     "train": "train a tokenizer and a transformer on a folder of images",
     "evaluate": "measure a checkpoint against a folder of images",
     "bench": "measure speed and memory on this machine",

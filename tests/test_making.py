@@ -1,0 +1,43 @@
+"""What the commands that make images share: settings, classes by name, names of files."""
+
+import argparse
+
+import pytest
+
+from var.commands.making import add_sampling_arguments, file_stem, find_class, sampling_settings
+from var.options import SamplingOptions
+
+NAMES = ["ant", "Golden Retriever", "cat", "dog", "none"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        ([], SamplingOptions([0])),
+        (["--preset", "faithful"], SamplingOptions([0], cfg_scale=1.5, top_p=0.96)),
+        (["--preset", "faithful", "--top-p", "0.5"], SamplingOptions([0], cfg_scale=1.5, top_p=0.5)),
+        (["--preset", "smooth", "--no-more-smooth"], SamplingOptions([0])),
+        (["--preset", "no-guidance", "--cfg-scale", "2"], SamplingOptions([0], cfg_scale=2.0)),
+        (["--cfg-curve", "constant", "--cfg-start", "1"], SamplingOptions([0], cfg_curve="constant", cfg_start=1)),
+        (["--cfg-end", "3", "--more-smooth"], SamplingOptions([0], cfg_end=3, more_smooth=True)),
+        (["--top-k", "7", "--temperature", "2"], SamplingOptions([0], top_k=7, temperature=2.0)),
+        (["--top-k", "7", "6", "--temperature", "1", ".5"], SamplingOptions([0], top_k=[7, 6], temperature=[1.0, 0.5])),
+    ],
+)
+def test_settings_come_from_the_preset_and_the_options_beside_it(arguments, settings):
+    parser = argparse.ArgumentParser()
+    add_sampling_arguments(parser)
+    assert SamplingOptions([0], **sampling_settings(parser.parse_args(arguments))) == settings
+
+
+def test_class_by_index_name_and_none():
+    assert [find_class(word, NAMES[:4]) for word in ("2", "DOG", "none", "None")] == [2, 3, None, None]
+
+
+def test_class_that_is_called_none_comes_first():
+    assert find_class("none", NAMES) == 4
+
+
+def test_names_of_files_are_plain():
+    assert file_stem(1, ["a", "Ünï / cøde?"]) == "001_n-c-de"
+    assert file_stem(None, ["a"]) == "none"
