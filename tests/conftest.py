@@ -1,7 +1,14 @@
-"""What the tests of the page share: a browser for each file, and a page for each visit."""
+"""What tests share: random numbers, a browser for each file, a page for each visit."""
 
 import pytest
+import torch
 from browser import Visitor, chromium
+
+
+@pytest.fixture(autouse=True)
+def same_numbers():
+    """Draw the same random numbers in every run of a test."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="module")
