@@ -134,6 +134,25 @@ def test_an_image_carries_its_settings(client):
     assert recipe.options.temperature == (1.0, 0.9, 0.8, 0.7)
 
 
+def test_a_job_tells_how_far_it_is_scale_by_scale(client):
+    job = client.submit(class_labels=[1], num_images=10, api_name="/generate")
+    job.result()
+    *running, (files, info) = job.outputs()
+    assert [progress["scale"] for _, progress in running] == [1, 2, 3, 4] * 2
+    assert [progress["images_done"] for _, progress in running] == [0, 0, 0, 8, 8, 8, 8, 10]
+    assert all(images == [] and progress["num_images"] == 10 for images, progress in running)
+    assert len(files) == len(info["seeds"]) == 10
+
+
+def test_a_cancelled_job_gives_the_model_free(client):
+    job = client.submit(class_labels=[1], num_images=64, api_name="/generate")
+    next(iter(job))
+    job.cancel()
+    scales = len(job.outputs())
+    client.predict(class_labels=[1], api_name="/generate")
+    assert job.done() and len(job.outputs()) <= scales + 1 < 32
+
+
 def test_the_snippet_of_the_readme_runs(tmp_path):
     section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## API\n")[1]
     snippet = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]

@@ -65,7 +65,7 @@ def models(pipelines):
 
 
 def made(cells, models, stop=None):
-    return list(run(cells, models, stop or threading.Event()))
+    return [event for event in run(cells, models, stop or threading.Event()) if isinstance(event, CellResult)]
 
 
 def test_every_combination_has_a_cell():
@@ -162,8 +162,9 @@ def test_batches_have_a_limit(models, pipelines, monkeypatch):
 
 def test_stop_keeps_what_is_done(models):
     stop, results = threading.Event(), []
-    for result in run(plan(BASE, GUIDANCE, SEEDS), models, stop):
-        results.append(result)
+    for event in run(plan(BASE, GUIDANCE, SEEDS), models, stop):
+        if isinstance(event, CellResult):
+            results.append(event)
         if len(results) == 3:
             stop.set()
     assert [result.cell.options.cfg_scale for result in results] == [0.0] * 3

@@ -79,6 +79,21 @@ class CellResult:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class BatchStep:
+    """One more scale of images that are made at once.
+
+    Args:
+        cells: of the images.
+        scale_index: of the scale that is done, from 0.
+        patch_nums: side of the token map of each scale.
+    """
+
+    cells: Sequence[Cell]
+    scale_index: int
+    patch_nums: Sequence[int]
+
+
 def plan(base: Cell, x: Axis | None = None, y: Axis | None = None, z: Axis | None = None) -> list[Cell]:
     """The images of a comparison, in the order in which they are best made.
 
@@ -149,7 +164,7 @@ def run(
     open_pipeline: Callable[[ModelChoice], AbstractContextManager[VARPipeline]],
     stop: StopSignal,
     compute: Callable = call,
-) -> Iterator[CellResult]:
+) -> Iterator[CellResult | BatchStep]:
     """Make the images of a comparison, one model after the other.
 
     A cell that cannot be made, for its checkpoint does not load or has no such class, gives its reason; the others
@@ -162,7 +177,7 @@ def run(
         compute: calls a function with arguments, in the thread that computes.
 
     Yields:
-        Each cell, as soon as its batch is done.
+        Each scale of a batch, and each cell as soon as its batch is done.
     """
     for model, group in groupby(cells, key=lambda cell: cell.model):
         if stop.is_set():
@@ -171,9 +186,10 @@ def run(
         try:
             with open_pipeline(model) as pipe:
                 for batch in batches_of(pending):
-                    for result in make_batch(pipe, batch, stop, compute):
-                        pending.remove(result.cell)
-                        yield result
+                    for event in make_batch(pipe, batch, stop, compute):
+                        if isinstance(event, CellResult):
+                            pending.remove(event.cell)
+                        yield event
         except (ValueError, OSError, MemoryError, torch.OutOfMemoryError) as error:
             for cell in pending:
                 yield CellResult(cell, error=str(error))
@@ -187,7 +203,9 @@ def batches_of(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
             yield together[first : first + IMAGES_AT_ONCE]
 
 
-def make_batch(pipe: VARPipeline, cells: Sequence[Cell], stop: StopSignal, compute: Callable) -> Iterator[CellResult]:
+def make_batch(
+    pipe: VARPipeline, cells: Sequence[Cell], stop: StopSignal, compute: Callable
+) -> Iterator[CellResult | BatchStep]:
     """Make cells that differ in nothing but class and seed; of a batch that is stopped, those that are done."""
     if stop.is_set():
         return
@@ -210,6 +228,7 @@ def make_batch(pipe: VARPipeline, cells: Sequence[Cell], stop: StopSignal, compu
         with closing(pipe.stream(**arguments_of(options), stop=stop)) as steps:
             while (step := compute(next, steps, None)) is not None:
                 last = step
+                yield BatchStep(possible, step.scale_index, pipe.var.config.patch_nums)
     except ValueError as error:
         yield from (CellResult(cell, error=f"{error}.") for cell in possible)
         return

@@ -4,6 +4,7 @@ Letters: B images, b images computed together, L tokens of all scales, S scales,
 latent, H and W pixels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from PIL import Image
@@ -58,3 +59,14 @@ class Step:
     def finished(self) -> list[Image.Image]:
         """The images that are done; what is left where a generation was stopped. Nothing is decoded for this."""
         return [image for images in self.decoding.finished for image in to_pil(images)]
+
+
+def share_done(patch_nums: Sequence[int], scale_index: int) -> float:
+    """The share of the tokens that are drawn after a scale, and so about the share of the work, 0 to 1.
+
+    Args:
+        patch_nums: side of the token map of each scale.
+        scale_index: the scale that is done, 0-based.
+    """
+    tokens = [side**2 for side in patch_nums]
+    return sum(tokens[: scale_index + 1]) / sum(tokens)

@@ -1,6 +1,6 @@
 """What the page's endpoints share: which file a call names, and errors as one line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -46,3 +46,13 @@ def named_file(catalog: Catalog, checkpoint: Any, uploads: bool = True) -> tuple
     if not isinstance(checkpoint, str | None):
         raise ValueError("checkpoint must be the name of a file in the checkpoints folder, or handle_file(...) of one.")
     return checkpoint or catalog.default() or "", catalog.resolve(checkpoint)
+
+
+def progress_info(scale_index: int, patch_nums: Sequence[int], images_done: int, num_images: int) -> dict[str, int]:
+    """Return what a call is told while it runs; `scale_index` is that of the last scale that is done, from 0."""
+    return {
+        "scale": scale_index + 1,
+        "num_scales": len(patch_nums),
+        "images_done": images_done,
+        "num_images": num_images,
+    }

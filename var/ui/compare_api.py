@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 
 from ..axes import Names
-from ..compare import Cell, ModelChoice
+from ..compare import Cell, CellResult, ModelChoice
 from ..options import SamplingOptions, is_whole
 from ..pictures.sheets import DARK, LIGHT
-from .calls import api_errors, named_file
+from .calls import api_errors, named_file, progress_info
 from .catalog import Catalog
 from .comparisons import Models, Pace, ask, carry_out, cell_label, write_files
 from .models import ModelHolder
@@ -31,8 +31,7 @@ def compare_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options:
         options: what visitors may do.
     """
 
-    # Gradio documents the endpoint from this signature. It yields once instead of returning, so that the files are
-    # copied to the server's cache before their folder goes.
+    # Gradio documents the endpoint from this signature. It yields for the reasons of `/generate`.
     def compare(
         x_kind: str = "cfg_scale",
         x_values: str = "0, 1.5, 4",
@@ -79,7 +78,8 @@ def compare_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options:
         Returns:
             picture: the labelled grid, a PNG file.
             bundle: zip of the picture, the single images with their settings inside, and images.json.
-            info: number of images, what they share, and the images that could not be made, with the reason.
+            info: number of images, what they share, and the images that could not be made, with the reason. While the
+                job runs, after each scale and without files: scale, num_scales, images_done and num_images.
         """
         with api_errors(catalog, checkpoint), TemporaryDirectory() as folder:
             name, path = named_file(catalog, checkpoint, options.uploads)
@@ -103,8 +103,14 @@ def compare_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options:
             names = Names(description.class_names, list(dict.fromkeys((name, *catalog.names()))))
             comparison = ask([(x_kind, x_values), (y_kind, y_values), (z_kind, z_values)], base, names)
             models = Models(holder, lambda asked: path if asked == name else catalog.resolve(asked))
-            with line.turn(), closing(carry_out(comparison, models, threading.Event(), Pace())) as results:
-                results = list(results)
+            results: list[CellResult] = []
+            with line.turn(), closing(carry_out(comparison, models, threading.Event(), Pace())) as events:
+                for event in events:
+                    if isinstance(event, CellResult):
+                        results.append(event)
+                    else:
+                        done, total = len(results), len(comparison.cells)
+                        yield None, None, progress_info(event.scale_index, event.patch_nums, done, total)
             failed = [
                 {"image": cell_label(result.cell, comparison.axes), "reason": result.error}
                 for result in results

@@ -1,6 +1,5 @@
 """What happens on the Compare tab: the plan and its time as axes change, the run, and two images side by side."""
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -11,30 +10,26 @@ from typing import Any
 import gradio as gr
 
 from ..axes import Names
-from ..bundle import image_name
-from ..compare import Cell, CellResult, ModelChoice
+from ..compare import Cell, ModelChoice
 from ..options import SamplingOptions
 from ..pictures.sheets import DARK, LIGHT
-from ..recipe import save_png
 from ..stopping import StopSignal
 from .checkpoint_events import CheckpointView
 from .checkpoint_panel import folders_of
 from .classes import to_labels
-from .compare_grid import ShownImage, grid_html
+from .compare_drawing import Drawing
+from .compare_grid import ShownImage
 from .compare_panel import (
     MOST_FILLED_CHECKPOINTS,
     AxisRow,
     ComparePanel,
-    failures_html,
     fill_text,
     plan_html,
-    progress_html,
     recipe_html,
     values_label,
 )
-from .comparisons import Comparison, Models, Pace, ask, batch_ends, carry_out, cell_label, write_files
-from .images_panel import Folder
-from .messages import USER_ERRORS, counted, error_banner, error_text, status_line, waiting_line
+from .comparisons import Comparison, Models, Pace, ask, carry_out, write_files
+from .messages import USER_ERRORS, error_banner, error_text, status_line, waiting_line
 from .models import Loading
 from .parts import MODEL_QUEUE, Parts, Updates
 from .restore import from_recipe
@@ -42,7 +37,6 @@ from .sampling_controls import num_scales_of, sampling_of
 from .settings_events import fill_from
 from .turns import RunControl
 
-REDRAW_SECONDS = 0.4
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 ASK_THEME = "() => [document.body.classList.contains('dark')]"
 SHOW_GRID_ON_A_PHONE = """() => {
@@ -148,10 +142,9 @@ def wire_compare(
             return
         drawing = Drawing(panel, comparison)
         yield drawing.start()
-        with closing(carry_out(comparison, session_models(values), stop, pace)) as results:
-            for result in results:
-                drawing.add(result)
-                if drawing.is_due():
+        with closing(carry_out(comparison, session_models(values), stop, pace)) as events:
+            for event in events:
+                if drawing.take(event):
                     yield drawing.progress()
         yield drawing.finish(stopped=stop.is_set())
         with TemporaryDirectory() as folder:
@@ -230,79 +223,3 @@ def wire_compare(
     )
     fill_from(restored, parts, view, wanted_state)
     blocks.unload(leave)
-
-
-class Drawing:
-    """A run as the page shows it.
-
-    Args:
-        panel: the components.
-        comparison: what is made.
-    """
-
-    def __init__(self, panel: ComparePanel, comparison: Comparison) -> None:
-        self.results: list[CellResult] = []
-        self._panel = panel
-        self._comparison = comparison
-        self._folder = Folder(panel.grid.GRADIO_CACHE)
-        self._images: list[ShownImage] = []
-        self._batch_ends = batch_ends(comparison.cells)
-        self._start = self._drawn = time.perf_counter()
-
-    def start(self) -> Updates:
-        """The empty grid."""
-        panel = self._panel
-        hidden = gr.update(visible=False)
-        return self.progress() | {panel.picture: hidden, panel.bundle: hidden, panel.pair: hidden, panel.shown: ()}
-
-    def add(self, result: CellResult) -> None:
-        """Take an image in."""
-        self.results.append(result)
-        if result.image is not None:
-            # Numbered, for images of one class and seed are told apart by settings that no name holds.
-            path = self._folder.path(image_name(len(self._images), result.recipe))
-            save_png(path, result.image, result.recipe)
-            self._panel.grid.move_resource_to_block_cache(path)  # so that it is deleted when it is old
-            label = cell_label(result.cell, self._comparison.axes)
-            self._images.append(ShownImage(result.cell.place, label, path, result.recipe))
-
-    def is_due(self) -> bool:
-        """Whether it is time to draw: when a batch is complete, and not too often."""
-        return len(self.results) in self._batch_ends and time.perf_counter() - self._drawn >= REDRAW_SECONDS
-
-    def progress(self) -> Updates:
-        """The images so far."""
-        self._drawn = time.perf_counter()
-        cells, done = self._comparison.cells, len(self.results)
-        share = len(self._images) / len(cells)
-        left = (self._drawn - self._start) * (1 - share) / share if share >= 0.1 else None
-        model = cells[min(done, len(cells) - 1)].model.checkpoint
-        of_model = model if len({cell.model for cell in cells}) > 1 else ""
-        return {
-            self._panel.status: progress_html(done, len(cells), left, of_model),
-            self._panel.grid: self._grid(running=True),
-        }
-
-    def finish(self, *, stopped: bool) -> Updates:
-        """What was made."""
-        panel, count = self._panel, len(self._images)
-        total = len(self._comparison.cells)
-        seconds = time.perf_counter() - self._start
-        line = status_line(f"{counted(count)} in {seconds:.1f} s")
-        if stopped and len(self.results) < total:
-            line = status_line("Stopped", f"{count} of {total} images are done")
-        choices = [(image.label, number) for number, image in enumerate(self._images)]
-        reasons = [result.error for result in self.results if result.error]
-        return {
-            panel.status: line,
-            panel.grid: self._grid(running=False),
-            panel.failures: failures_html(reasons),
-            panel.shown: tuple(self._images),
-            panel.pair: gr.update(visible=bool(self._images)),
-            panel.first: gr.update(choices=choices, value=0 if choices else None),
-            panel.second: gr.update(choices=choices, value=min(1, count - 1) if choices else None),
-        }
-
-    def _grid(self, *, running: bool) -> str:
-        failed = {result.cell.place for result in self.results if result.error}
-        return grid_html(self._comparison.axes, self._images, failed, running=running)

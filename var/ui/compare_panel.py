@@ -202,22 +202,21 @@ def plan_html(plan: Comparison | str, seconds: float | None = None) -> str:
     )
 
 
-def progress_html(done: int, total: int, remaining: float | None, checkpoint: str) -> str:
+def progress_html(done: int, total: int, share: float, remaining: float | None, remarks: Sequence[str]) -> str:
     """Return how far a comparison is.
 
     Args:
         done: images that are made, or cannot be made.
         total: images asked for.
+        share: of the work that is done, 0 to 1: the scales of the images in progress included.
         remaining: seconds left, about; None where it is too early to tell.
-        checkpoint: the one in use; "" where all images are of one.
+        remarks: what is going on.
     """
-    remarks = [escape(checkpoint)] if checkpoint else []
-    if remaining is not None and remaining >= 2:
-        remarks.append(f"about {duration(remaining)} left")
+    left = [f"about {duration(remaining)} left"] if remaining is not None and remaining >= 2 else []
     return (
         f'<div class="state" role="status"><p>{done} of {counted(total)} '
-        f'<span class="remark">{" · ".join(remarks)}</span></p></div>'
-        f'<div class="meter" aria-hidden="true"><i style="width:{100 * done / total:.1f}%"></i></div>'
+        f'<span class="remark">{escape(" · ".join([*remarks, *left]))}</span></p></div>'
+        f'<div class="meter" aria-hidden="true"><i style="width:{100 * share:.1f}%"></i></div>'
     )
 
 

@@ -13,6 +13,7 @@ from ..axes import Axis, Names, parse_axis
 from ..bundle import entry, write_bundle
 from ..compare import (
     FOLDERS,
+    BatchStep,
     Cell,
     CellResult,
     ModelChoice,
@@ -175,7 +176,7 @@ class Models:
         return found
 
 
-def carry_out(comparison: Comparison, models: Models, stop: StopSignal, pace: Pace) -> Iterator[CellResult]:
+def carry_out(comparison: Comparison, models: Models, stop: StopSignal, pace: Pace) -> Iterator[CellResult | BatchStep]:
     """Make the images, one model after the other, and measure the time that they take.
 
     Args:
@@ -185,7 +186,7 @@ def carry_out(comparison: Comparison, models: Models, stop: StopSignal, pace: Pa
         pace: keeps what was measured.
 
     Yields:
-        Each image, or why there is none: a sentence for people, without the machine's folders.
+        Each scale of a batch; each image, or why there is none: a sentence for people, without the machine's folders.
     """
     ready: dict[ModelChoice, float] = {}
     made: Counter[ModelChoice] = Counter()
@@ -199,15 +200,17 @@ def carry_out(comparison: Comparison, models: Models, stop: StopSignal, pace: Pa
                 pace.note_load(models.path(model), model.dtype, ready[model] - start)
             yield pipe
 
-    with closing(run(comparison.cells, open_pipeline, stop, models.holder.compute)) as results:
-        for result in results:
-            model = result.cell.model
-            if result.error:
-                yield CellResult(result.cell, error=FOLDERS.sub("", as_sentence(result.error)))
-                continue
-            made[model] += 1
-            pace.note_images(models.path(model), model.dtype, (time.perf_counter() - ready[model]) / made[model])
-            yield result
+    with closing(run(comparison.cells, open_pipeline, stop, models.holder.compute)) as events:
+        for event in events:
+            if isinstance(event, BatchStep):
+                yield event
+            elif event.error:
+                yield CellResult(event.cell, error=FOLDERS.sub("", as_sentence(event.error)))
+            else:
+                model = event.cell.model
+                made[model] += 1
+                pace.note_images(models.path(model), model.dtype, (time.perf_counter() - ready[model]) / made[model])
+                yield event
 
 
 def batch_ends(cells: Sequence[Cell]) -> set[int]:

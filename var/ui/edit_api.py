@@ -26,7 +26,7 @@ def edit_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: Pa
         options: what visitors may do.
     """
 
-    # As of `/generate`, Gradio documents the endpoint from this signature, and it yields for the same reason.
+    # As of `/generate`, Gradio documents the endpoint from this signature, and it yields for the same reasons.
     def edit(
         image: dict,
         mask: dict,
@@ -62,8 +62,8 @@ def edit_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: Pa
             cfg_end: the first scale without guidance again, 0 is off.
 
         Returns:
-            images: PNG files; each carries its settings.
-            info: checkpoint, class labels, class names and seeds, one an image.
+            images: PNG files; each carries its settings. While the job runs there are none.
+            info: as of /generate.
         """
         with api_errors(catalog, checkpoint), line.turn():
             wanted = Edit(picture(image, "image"), picture(mask, "mask").convert("L"))

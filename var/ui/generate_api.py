@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
 
-from .calls import api_errors, named_file
+from .calls import api_errors, named_file, progress_info
 from .catalog import Catalog
 from .images_panel import Folder
 from .models import ModelHolder
@@ -27,7 +28,7 @@ def generate_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options
     """
 
     # Gradio documents the endpoint from this signature: the types are those that the caller sees. It yields instead of
-    # returning, so that the files are copied to the server's cache before their folder goes.
+    # returning: to tell how far it is, to be stopped, and to have the files copied before their folder goes.
     def generate(
         class_labels: list[int],
         checkpoint: str | dict = "",
@@ -59,8 +60,9 @@ def generate_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options
             cfg_end: the first scale without guidance again, 0 is off.
 
         Returns:
-            images: PNG files; each carries its settings.
-            info: checkpoint, class labels, class names and seeds, one an image.
+            images: PNG files; each carries its settings. While the job runs there are none.
+            info: checkpoint, class labels, class names and seeds, one an image. While the job runs, after each scale:
+                scale, num_scales, images_done and num_images.
         """
         with api_errors(catalog, checkpoint), line.turn():
             sampling = Sampling(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
@@ -79,10 +81,15 @@ def named_order(
 
 
 def result_of(holder: ModelHolder, name: str, order: Order) -> Iterator[tuple[list[dict], dict[str, Any]]]:
-    """Carry an order out, and yield the files and what is told of them; the files go when the iterator ends."""
-    stop = threading.Event()
-    with TemporaryDirectory() as cache:
-        *_, frame = carry_out(holder, order, stop)
+    """Carry an order out: yields how far it is after each scale, and at last the files and what is told of them.
+
+    The files go when the iterator ends. To close it stops the run: what a caller who cancels, or is gone, brings about.
+    """
+    frames = carry_out(holder, order, threading.Event(), previews=False)
+    with TemporaryDirectory() as cache, closing(frames):
+        for frame in frames:
+            done, total = len(frame.finished), len(frame.recipes)
+            yield [], progress_info(frame.scale_index, frame.patch_nums, done, total)
         folder = Folder(cache)
         files = [folder.write_image(finished.image, finished.recipe) for finished in frame.finished]
         info = {

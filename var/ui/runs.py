@@ -13,6 +13,7 @@ from ..options import SamplingOptions, from_first_to_last, is_whole
 from ..pictures.images import read_mask
 from ..pipeline import Step, VARPipeline
 from ..recipe import Recipe, make_recipes
+from ..steps import share_done
 from ..stopping import StopSignal
 from .models import Loading, ModelHolder
 
@@ -193,13 +194,14 @@ class Frame:
         return len(self.finished) == len(self.recipes)
 
 
-def carry_out(holder: ModelHolder, order: Order, stop: StopSignal) -> Iterator[Frame]:
+def carry_out(holder: ModelHolder, order: Order, stop: StopSignal, *, previews: bool = True) -> Iterator[Frame]:
     """Load the checkpoint unless it is there, and generate; one frame a scale.
 
     Args:
         holder: the server's model.
         order: what to generate.
         stop: once set, the run ends within one block of the transformer; what is finished stays.
+        previews: whether anybody looks at the images in progress.
 
     Raises:
         ValueError: a setting is out of range; CheckpointError where the file cannot be used.
@@ -214,7 +216,8 @@ def carry_out(holder: ModelHolder, order: Order, stop: StopSignal) -> Iterator[F
         options.check(config.num_classes, config.num_scales)
         if order.edit is not None:
             check_edit(order.edit, config.patch_nums[-1])
-        run = Run(holder, pipeline, make_recipes(pipeline, options, edited=order.edit is not None), start, order.edit)
+        recipes = make_recipes(pipeline, options, edited=order.edit is not None)
+        run = Run(holder, pipeline, recipes, start, order.edit, previews=previews)
         size = BATCH_ON_CPU if pipeline.device.type == "cpu" else BATCH
         for first in range(0, options.batch_size, size):
             if stop.is_set():
@@ -240,6 +243,7 @@ class Run:
         recipes: of all images.
         start: when the run began.
         edit: what the images are made from, if from another image.
+        previews: whether images in progress are shown.
     """
 
     def __init__(
@@ -249,11 +253,13 @@ class Run:
         recipes: list[Recipe],
         start: float,
         edit: Edit | None = None,
+        *,
+        previews: bool = True,
     ) -> None:
         self.recipes = recipes
         self._holder = holder
         self._pipeline = pipeline
-        self._previewer = holder.previewer(pipeline)
+        self._previewer = holder.previewer(pipeline) if previews else None
         self._start = start
         self._edit = edit
         self._loaded = time.perf_counter()
@@ -266,11 +272,12 @@ class Run:
             "seed": [recipe.seed for recipe in batch],
         }
         steps = self._holder.compute(self._steps, arguments, stop)
-        self._holder.compute(self._previewer.start)
+        if self._previewer:
+            self._holder.compute(self._previewer.start)
         before = list(self._finished)
         with closing(steps):
             while (step := self._holder.compute(next, steps, None)) is not None:
-                previews = self._holder.compute(self._previewer.offer, step) or []
+                previews = (self._holder.compute(self._previewer.offer, step) if self._previewer else None) or []
                 if step.result is not None:
                     previews = []
                     latents = step.result.latents.cpu().split(1)
@@ -286,9 +293,7 @@ class Run:
 
     def _frame(self, step: Step, previews: list[Image], num_before: int, num_batch: int) -> Frame:
         patch_nums = self._pipeline.var.config.patch_nums
-        tokens = [side**2 for side in patch_nums]
-        share_of_batch = sum(tokens[: step.scale_index + 1]) / sum(tokens)
-        share = (num_before + share_of_batch * num_batch) / len(self.recipes)
+        share = (num_before + share_done(patch_nums, step.scale_index) * num_batch) / len(self.recipes)
         now = time.perf_counter()
         return Frame(
             recipes=self.recipes,
