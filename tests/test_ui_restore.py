@@ -10,7 +10,9 @@ from var.options import SamplingOptions
 from var.recipe import make_recipes
 from var.ui.catalog import Catalog
 from var.ui.description import Description
-from var.ui.restore import Wanted, fitted, from_recipe
+from var.ui.models import Loading, ModelHolder
+from var.ui.restore import Wanted, fitted, from_recipe, varied
+from var.ui.settings_events import dtype_for
 
 DESCRIPTION = Description("", ("Ant", "Bee", "Cat"), 64, 16, "CPU, float32", None)
 
@@ -59,11 +61,40 @@ def test_a_file_of_the_same_name_with_other_content_is_another_checkpoint(folder
 
 
 def test_values_beyond_the_controls_are_brought_back_into_their_ranges():
-    wanted = fitted(Wanted({"cfg_scale": 30.0, "top_k": 900}), DESCRIPTION)
+    wanted = fitted(Wanted({"cfg_scale": 30.0, "top_k": 900}), DESCRIPTION, "cpu")
     assert wanted.values == {"cfg_scale": 10, "top_k": 64}
     assert "Guidance 30 became 10" in wanted.note and "Top-k 900 became 64" in wanted.note
 
 
 def test_classes_that_the_checkpoint_lacks_are_named():
-    wanted = fitted(Wanted({"classes": [1, 8]}), DESCRIPTION)
+    wanted = fitted(Wanted({"classes": [1, 8]}), DESCRIPTION, "cpu")
     assert wanted.values == {"classes": [1]} and "no class 8; its classes are 0 to 2" in wanted.note
+
+
+def test_another_device_is_told_where_the_seed_comes_along(folder, recipe):
+    wanted = from_recipe(replace(recipe, device="cuda"), Catalog(folder), {}, "a.pth")
+    assert fitted(wanted, DESCRIPTION, "cpu").note == "It was made on CUDA; on CPU a seed draws other numbers."
+    assert not fitted(wanted, DESCRIPTION, "cuda").note
+    assert not fitted(varied(wanted), DESCRIPTION, "cpu").note
+
+
+def test_values_in_uneven_steps_are_told(folder, recipe):
+    uneven = replace(recipe, options=replace(recipe.options, temperature=(1.0, 1.0, 1.0, 0.5)))
+    wanted = from_recipe(uneven, Catalog(folder), {}, "a.pth")
+    assert wanted.note.startswith("Temperature: only the ends are here")
+    assert (wanted.values["temperature"], wanted.values["last_temperature"]) == (1.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "before", "after"),
+    [
+        ("cpu", "bfloat16", None, "bfloat16"),
+        ("cpu", "float32", "bfloat16", None),
+        ("cpu", "float32", None, None),
+        ("cpu", "float32", "float32", "float32"),
+        ("cuda", "bfloat16", None, None),  # no precision makes its numbers on another device
+    ],
+)
+def test_the_precision_is_that_of_the_image(folder, device, dtype, before, after):
+    wanted = Wanted({}, device=device, dtype=dtype)
+    assert dtype_for(wanted, ModelHolder(folder, "cpu"), Loading(dtype=before)) == after

@@ -204,6 +204,11 @@ class ModelHolder:
         except OSError:
             return None
 
+    def placement(self, loading: Loading | None = None) -> tuple[torch.device, torch.dtype]:
+        """Return where models are, and in which precision one that is loaded so computes."""
+        device = choose_device(self._device)
+        return device, choose_dtype(device, loading and loading.dtype)
+
     def free_bytes(self) -> int | None:
         """Return the memory that is free on the device; None where nobody knows."""
         return available(choose_device(self._device))
@@ -216,17 +221,13 @@ class ModelHolder:
     def _key(self, path: Path, loading: Loading) -> _Key:
         return _Key(path.resolve(), fingerprint(path), loading)
 
-    def _placement(self, loading: Loading) -> tuple[torch.device, torch.dtype]:
-        device = choose_device(self._device)
-        return device, choose_dtype(device, loading.dtype)
-
     def _describe(self, key: _Key, path: Path) -> Description:
         pair = self.open(path, key.loading)
         if key not in self._models:
             self._check_memory(pair, key.loading, self._held())
         address = cached_address(path)
         known = address and find_known(address.repo, address.path)
-        device, dtype = self._placement(key.loading)
+        device, dtype = self.placement(key.loading)
         with naming(path):
             description = describe_pair(pair, device, dtype, known, trusted=is_inside(path, self._folder))
         self._descriptions[key] = description
@@ -243,7 +244,7 @@ class ModelHolder:
         # Whatever can be told from the files is told before an old model goes.
         pair = self.open(path, loading)
         self._check_memory(pair, loading, self._held())
-        device, dtype = self._placement(loading)
+        device, dtype = self.placement(loading)
         description = self._describe(key, path)
         self._make_room(pair, device, dtype, key)
         pipeline = VARPipeline.from_checkpoint(
@@ -264,7 +265,7 @@ class ModelHolder:
 
     def _check_memory(self, pair: OpenedPair, loading: Loading, freed: int) -> None:
         """Refuse what cannot fit, and name a precision that does."""
-        device, dtype = self._placement(loading)
+        device, dtype = self.placement(loading)
         free = available(device)
         if free is None:
             return

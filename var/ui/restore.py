@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..file_hash import short_hash
+from ..options import from_first_to_last
 from ..recipe import Recipe, describe_differences
 from . import classes, counts, settings_panel
 from .catalog import Catalog
@@ -22,12 +23,16 @@ class Wanted:
             by class label. What is not named stays.
         checkpoint: name of the checkpoint in the list; None: whatever is chosen.
         weights: "ema" or "raw" of that checkpoint; None: the usual.
+        device: kind of device that made the image of this seed, such as "cpu"; None: it does not matter.
+        dtype: precision in which it made the image; None: it does not matter.
         note: what the user should know.
     """
 
     values: Mapping[str, Any]
     checkpoint: str | None = None
     weights: str | None = None
+    device: str | None = None
+    dtype: str | None = None
     note: str = ""
 
 
@@ -48,15 +53,25 @@ def from_recipe(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], ch
         note = f"{note} That one is not in the list." if note else ""
     elif name != chosen:
         note = f"Chose {name} ({recipe.checkpoint_hash}), which made the image."
+    notes = [note] if note else []
     if recipe.edited:
-        note = f"{note} {EDITED}".strip()
-    return Wanted(values_of(recipe), name, recipe.weights, note)
+        notes.append(EDITED)
+    uneven = [name for name in ("top_k", "temperature") if not is_even(getattr(recipe.options, name))]
+    if uneven:
+        names = " and ".join(settings_panel.LABELS[name] for name in uneven)
+        notes.append(f"{names}: only the ends are here, the image has other steps from scale to scale.")
+    return Wanted(values_of(recipe), name, recipe.weights, recipe.device, recipe.dtype, " ".join(notes))
+
+
+def is_even(value: float | tuple) -> bool:
+    """Whether the page's controls can say a value: one for all scales, or even steps from scale to scale."""
+    return not isinstance(value, tuple) or value == from_first_to_last(value[0], value[-1], len(value))
 
 
 def varied(wanted: Wanted) -> Wanted:
     """Return the settings of an image with another seed; as many images are made as the page says."""
     values = {name: value for name, value in wanted.values.items() if name not in ("num_images", "by_class")}
-    return replace(wanted, values=values | {"seed": settings_panel.roll_seed()})
+    return replace(wanted, values=values | {"seed": settings_panel.roll_seed()}, device=None)
 
 
 def find_checkpoint(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], chosen: str | None) -> str | None:
@@ -93,9 +108,17 @@ def values_of(recipe: Recipe) -> dict[str, Any]:
     return values
 
 
-def fitted(wanted: Wanted, description: Description) -> Wanted:
-    """Return the settings as far as this page and this checkpoint have them, and say what they have not."""
+def fitted(wanted: Wanted, description: Description, device: str) -> Wanted:
+    """Return the settings as far as this page and this checkpoint have them, and say what they have not.
+
+    Args:
+        wanted: the settings.
+        description: of the checkpoint.
+        device: the kind of device here.
+    """
     values, notes = dict(wanted.values), [wanted.note] if wanted.note else []
+    if wanted.device not in (None, device):
+        notes.append(f"It was made on {wanted.device.upper()}; on {device.upper()} a seed draws other numbers.")
     if "classes" in values:
         asked = values["classes"]
         values["classes"] = classes.known_classes(description, asked)

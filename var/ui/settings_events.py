@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from ..device import DTYPES
 from ..recipe import from_png
 from . import classes, counts, sampling_controls, settings_panel
 from .checkpoint_events import CheckpointView
@@ -14,7 +15,7 @@ from .checkpoint_panel import choose
 from .description import Description
 from .links import from_query, to_query
 from .messages import USER_ERRORS, error_text, hint_line
-from .models import Loading
+from .models import Loading, ModelHolder
 from .parts import Parts, Updates
 from .restore import Wanted, fitted, from_recipe
 from .runs import MOST_IMAGES
@@ -140,10 +141,11 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
         if wanted is None or wanted.checkpoint is None:
             return nothing
         weights = "raw" if wanted.weights == "raw" else None
-        if wanted.checkpoint == loaded and weights == loading.weights:
+        asked = replace(loading, weights=weights, dtype=dtype_for(wanted, parts.holder, loading))
+        if wanted.checkpoint == loaded and asked == loading:
             return nothing
         view.begin(request.session_hash)  # whatever is being looked into is no longer wanted
-        choice = choose(parts.catalog, parts.holder, wanted.checkpoint, uploads, replace(loading, weights=weights))
+        choice = choose(parts.catalog, parts.holder, wanted.checkpoint, uploads, asked)
         if choice.problem:
             return view.refuse(choice, uploads, loaded, loading)
         return view.show(choice, uploads, is_new=True)
@@ -152,7 +154,7 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
         description = describe(parts, name, uploads)
         if wanted is None or description is None:
             return {wanted_state: None}
-        wanted = fitted(wanted, description)
+        wanted = fitted(wanted, description, parts.holder.placement()[0].type)
         updates = settings_panel.value_updates(panel, wanted.values)
         note = wanted.note or ("Settings restored." if wanted.values else "")
         return updates | {panel.presets: None, panel.note: hint_line(note), wanted_state: None}
@@ -160,6 +162,15 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
     selected = event.then(select, [wanted_state, *view.session], view.outputs, **quiet)
     where = [parts.checkpoint.choice, parts.checkpoint.uploads]
     return selected.then(fill, [wanted_state, *where], [*panel.shown(), panel.note, wanted_state], **quiet)
+
+
+def dtype_for(wanted: Wanted, holder: ModelHolder, loading: Loading) -> str | None:
+    """Return the precision of `Loading` that makes an image again; the one of now where that does, or none can."""
+    device, dtype = holder.placement(loading)
+    if wanted.device != device.type or wanted.dtype is None or DTYPES[wanted.dtype] is dtype:
+        return loading.dtype
+    best = holder.placement()[1]
+    return None if DTYPES[wanted.dtype] is best else wanted.dtype
 
 
 def describe(parts: Parts, name: str | None, uploads: Mapping[str, str]) -> Description | None:
