@@ -21,6 +21,11 @@ def test_names_carry_their_number():
     assert classes.choices(description(3))[1] == ("name 1 · 1", 1)
 
 
+def test_equal_names_carry_their_number_once():
+    names = Description("", ("crane (0)", "crane (1)", "kite"), 64, 16, "CPU, float32", None)
+    assert [name for name, _ in classes.choices(names)[:3]] == ["crane · 0", "crane · 1", "kite · 2"]
+
+
 def test_trained_classes_come_first():
     assert values(classes.choices(description(4, trained=(1, 3)))) == [1, 3, 0, 2, classes.NO_CLASS]
 

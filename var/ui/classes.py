@@ -26,7 +26,12 @@ def choices(description: Description | None, recent: Sequence[int] = ()) -> list
     order = [label for label in recent if 0 <= label < len(names)]
     order += offered(description)
     labels = dict.fromkeys((*order, *range(len(names))))
-    return [(f"{names[label]} · {label}", label) for label in labels] + [(NO_CLASS_NAME, NO_CLASS)]
+    return [(f"{plain_name(names[label], label)} · {label}", label) for label in labels] + [(NO_CLASS_NAME, NO_CLASS)]
+
+
+def plain_name(name: str, label: int) -> str:
+    """Return a name without the index that tells it from an equal one, for where the index follows anyway."""
+    return name.removesuffix(f" ({label})")
 
 
 def offered(description: Description) -> Sequence[int]:

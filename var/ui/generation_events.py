@@ -41,9 +41,11 @@ SHORTCUT = """() => {
     const button = [...document.querySelectorAll(ids)].find((button) => button.offsetParent && !button.disabled);
     if (!button) return;
     event.preventDefault();
+    event.stopPropagation(); // else an open list takes the Enter as a choice
+    if (event.repeat) return;
     document.activeElement?.blur();
     setTimeout(() => button.click(), 50);
-  });
+  }, true);
 }"""
 LOOK_AT_LINE = 0.3  # seconds between two looks at who waits
 
