@@ -19,4 +19,5 @@ if ! has_browser; then
     echo "No Chromium here: the tests of the page are skipped. Install chromium and run this again." >&2
 fi
 
-exec .venv/bin/python -m pytest "$@"
+# Side by side, a file at a time; each process computes in one thread, for more would wait for each other.
+OMP_NUM_THREADS=1 exec .venv/bin/python -m pytest -n 3 --dist loadfile "$@"

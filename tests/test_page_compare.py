@@ -210,6 +210,25 @@ def test_stop_keeps_what_is_done(visitor):
     visitor.page.locator("#compare-bundle").wait_for()
 
 
+def test_the_scale_of_the_images_in_progress_is_told(visitor):
+    visitor.vary_all(("Checkpoint", "long.pth"), ("Seed", "0-63"))
+    visitor.page.locator("#compare-run").click()
+    told = re.compile(r"\d+ of 64 images\s+scale \d+ of 12")
+    visitor.page.locator("#compare-status", has_text=told).wait_for()
+    visitor.page.locator("#compare-stop").click()
+    visitor.page.locator("#compare-run:not([disabled])").wait_for()
+
+
+def test_the_endpoint_tells_how_far_it_is(client):
+    job = client.submit(x_kind="seed", x_values="0-8", api_name="/compare")
+    job.result()
+    *running, (picture, _, info) = job.outputs()
+    assert [(progress["scale"], progress["images_done"]) for _, _, progress in running] == [
+        (scale, done) for done in (0, 8) for scale in (1, 2, 3, 4)
+    ]
+    assert picture and info["num_images"] == 9
+
+
 def test_the_endpoint_makes_picture_zip_and_list(client):
     picture, bundle, info = client.predict(
         x_kind="checkpoint",

@@ -1,4 +1,4 @@
-"""What the person who starts the server decides, and what its memory allows, as visitors meet it."""
+"""What the person who starts the server decides, and what its folder and memory allow, as visitors meet it."""
 
 import pytest
 import torch

@@ -48,7 +48,7 @@ class CheckpointView:
         self.session = [panel.uploads, panel.loaded, panel.loading]
         self.outputs = [panel.choice, panel.upload, panel.found, panel.problem, panel.offer, panel.details_group]
         self.outputs += [panel.details, panel.weights, panel.precision, panel.version, panel.refused, *self.session]
-        self.outputs += [*settings.shown(), parts.images.status, parts.edit.images.status]
+        self.outputs += [parts.export.group, *settings.shown(), *parts.statuses, *parts.problems]
 
     def begin(self, session: str, unasked: bool = False) -> Callable[[], bool]:
         """Begin to look into a checkpoint; returns whether the session has asked for no other one since.
@@ -129,10 +129,12 @@ class CheckpointView:
             panel.loading: choice.loading,
             panel.refused: None,
             panel.version: parts.holder.version(choice.path),
+            parts.export.group: gr.update(visible=parts.export.allowed),
         }
         if is_new:
             updates |= settings_updates(settings, choice.description)
-            updates |= {images.status: status_line("Ready") for images in (parts.images, parts.edit.images)}
+            updates |= {status: status_line("Ready") for status in parts.statuses}
+            updates |= {problem: "" for problem in parts.problems}
         return updates
 
     def refuse(self, choice: Choice, uploads: dict[str, str], loaded: str | None, before: Loading) -> Updates:

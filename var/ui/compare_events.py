@@ -22,7 +22,6 @@ from .compare_grid import ShownImage
 from .compare_panel import (
     MOST_FILLED_CHECKPOINTS,
     AxisRow,
-    ComparePanel,
     fill_text,
     plan_html,
     recipe_html,
@@ -42,6 +41,8 @@ ASK_THEME = "() => [document.body.classList.contains('dark')]"
 SHOW_GRID_ON_A_PHONE = """() => {
   if (matchMedia("(max-width: 760px)").matches) document.getElementById("compare-status").scrollIntoView();
 }"""
+# Gradio tells of a change while other components have their old values still, such as those of the checkpoint before.
+SETTLE = "() => new Promise(resolve => setTimeout(() => resolve([]), 100))"
 # The two images of the slider are marked in the grid, without drawing it again.
 MARK_PAIR = """(first, second) => {
   for (const button of document.querySelectorAll("#compare-grid [data-image]")) {
@@ -51,18 +52,16 @@ MARK_PAIR = """(first, second) => {
 }"""
 
 
-def wire_compare(
-    blocks: gr.Blocks, parts: Parts, panel: ComparePanel, view: CheckpointView, wanted_state: gr.State
-) -> None:
+def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_state: gr.State) -> None:
     """Connect the Compare tab.
 
     Args:
         blocks: the page.
         parts: of the page.
-        panel: the tab.
         view: shows another checkpoint.
         wanted_state: of `wire_settings`, where settings are put to fill the controls.
     """
+    panel = parts.compare
     pace, control = Pace(), RunControl(parts.line, "compare")
     checkpoint, controls = parts.checkpoint, parts.settings.controls
     asked = {checkpoint.loaded, checkpoint.uploads, checkpoint.loading, panel.dark, *controls.values()}
@@ -89,6 +88,7 @@ def wire_compare(
             ModelChoice(name, loading.weights, loading.dtype),
             SamplingOptions((labels or [None])[:1], (settings["seed"],), **sampling),
         )
+        base.options.check(len(description.class_names), num_scales_of(description))
         return ask(typed, base, Names(description.class_names, parts.catalog.names(values[checkpoint.uploads])))
 
     def show_plan(values: dict) -> str:
@@ -190,7 +190,9 @@ def wire_compare(
         at_row = [row.values, row.fill]
         gr.on([row.kind.input, row.fill.click], partial(fill, row), asked, at_row, queue=False, **QUIET)
         changed += [row.kind.change, row.values.change]
-    gr.on(changed, **refresh)  # one listener, so that no answer overtakes a later one
+    # One listener, so that no answer overtakes a later one.
+    settled = gr.on(changed, None, None, None, js=SETTLE, trigger_mode="always_last", **QUIET)
+    settled.then(**refresh)
     blocks.load(**refresh)
     started = panel.run.click(
         begin,

@@ -79,8 +79,8 @@ class ComparePanel:
     dark: gr.Checkbox
 
 
-def create_compare_panel(*, ready: bool) -> ComparePanel:
-    """Lay out the panel; `ready` where a checkpoint is loaded."""
+def create_compare_panel(state: str) -> ComparePanel:
+    """Lay out the panel; `state` is what it says at first."""
     with gr.Group(elem_classes="card", elem_id="compare-axes"):
         axes = tuple(
             create_axis_row(title, kind, fill_text(kind, Names(), [], 0) if kind else "")
@@ -90,7 +90,7 @@ def create_compare_panel(*, ready: bool) -> ComparePanel:
     with gr.Row(elem_id="compare-actions"):
         run = gr.Button("Compare", variant="primary", elem_id="compare-run")
         stop = gr.Button("Stop", elem_id="compare-stop", interactive=False)
-    status = gr.HTML(status_line("Ready" if ready else "Choose a checkpoint first"), elem_id="compare-status")
+    status = gr.HTML(status_line(state), elem_id="compare-status")
     problem = gr.HTML("", elem_id="compare-problem")
     grid = gr.HTML(EMPTY_GRID, js_on_load=TELL_CELL, elem_id="compare-grid")
     failures = gr.HTML("", elem_id="compare-failures")

@@ -1,5 +1,6 @@
 """Top left of the page: the checkpoint's weights as files to take along."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 
@@ -15,8 +16,14 @@ PRECISIONS = [("As it is", ""), ("float32", "float32"), ("bfloat16", "bfloat16")
 
 @dataclass(frozen=True)
 class ExportPanel:
-    """The panel's components; `folder` is where the session's last export lies."""
+    """The panel's components.
 
+    Args:
+        allowed: whether visitors may export.
+        folder: session state, where its last export lies.
+    """
+
+    allowed: bool
     group: gr.Accordion
     format: gr.Radio
     precision: gr.Radio
@@ -26,13 +33,15 @@ class ExportPanel:
     folder: gr.State
 
 
-def create_export_panel(visible: bool, remove) -> ExportPanel:
+def create_export_panel(allowed: bool, there: bool, remove: Callable[[str | None], None]) -> ExportPanel:
     """Lay out the panel.
 
     Args:
-        visible: whether there is something to export.
+        allowed: whether visitors may export.
+        there: whether there is something to export.
         remove: is given the folder of an export that nobody wants any more.
     """
+    visible = allowed and there
     with gr.Accordion("Export", open=False, visible=visible, elem_id="export", elem_classes="fold") as group:
         format_ = gr.Radio(
             FORMATS,
@@ -52,7 +61,8 @@ def create_export_panel(visible: bool, remove) -> ExportPanel:
             visible=False,
             elem_id="export-files",
         )
-    return ExportPanel(group, format_, precision, start, progress, files, gr.State(None, delete_callback=remove))
+    folder = gr.State(None, delete_callback=remove)
+    return ExportPanel(allowed, group, format_, precision, start, progress, files, folder)
 
 
 def writing_html(done: int, total: int) -> str:

@@ -67,6 +67,8 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
     catalog.look_for(LOOKING_SECONDS)
     holder = ModelHolder(checkpoints, device, options.keep)
     first = first_choice(catalog, holder)
+    ready = first.description is not None
+    status = "Ready" if ready else "Choose a checkpoint first"
     day = 24 * 60 * 60
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(day, day)) as blocks:
         gr.HTML(HEADER)
@@ -75,17 +77,16 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
                 with gr.Group(elem_classes="card"):
                     checkpoint_panel = create_checkpoint_panel(catalog, holder, first, options.uploads)
                     hub_panel = create_hub_panel(options.hub)
-                    export_panel = create_export_panel(options.exports, remove_folder)
+                    export_panel = create_export_panel(options.exports, ready, remove_folder)
                 with gr.Group(elem_classes="card"):
                     settings_panel = create_settings_panel(first.description)
             with gr.Column(elem_id="right", min_width=300), gr.Tabs(selected=IMAGES_TAB, elem_id="tabs") as tabs:
                 with gr.Tab("Images", id=IMAGES_TAB):
-                    ready = first.description is not None
-                    images_panel = create_images_panel("Ready" if ready else "Choose a checkpoint first")
+                    images_panel = create_images_panel(status)
                 with gr.Tab("Edit", id=EDIT_TAB):
                     edit_panel = create_edit_panel()
                 with gr.Tab("Compare", id=COMPARE_TAB):
-                    compare_panel = create_compare_panel(ready=first.description is not None)
+                    compare_panel = create_compare_panel(status)
                 with gr.Tab("History", id=HISTORY_TAB):
                     history_panel = create_history_panel()
         parts = Parts(
@@ -98,6 +99,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
             settings_panel,
             images_panel,
             edit_panel,
+            compare_panel,
             history_panel,
             first,
         )
@@ -114,7 +116,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
             wire_picked(parts, view, wanted, panel)
         wire_history(parts, tabs)
         wire_edit(blocks, parts, view, wanted, tabs)
-        wire_compare(blocks, parts, compare_panel, view, wanted)
+        wire_compare(blocks, parts, view, wanted)
     return blocks
 
 

@@ -7,6 +7,7 @@ import gradio as gr
 
 from .catalog import Catalog
 from .checkpoint_panel import CheckpointPanel, Choice
+from .compare_panel import ComparePanel
 from .edit_panel import EditPanel
 from .export_panel import ExportPanel
 from .history_panel import HistoryPanel
@@ -28,7 +29,7 @@ class Parts:
         catalog: the checkpoints that can be chosen.
         holder: the server's model.
         line: who waits for the model.
-        checkpoint, hub, export, settings, images, edit, history: the panels.
+        checkpoint, hub, export, settings, images, edit, compare, history: the panels.
         first: the checkpoint that the page was laid out for.
     """
 
@@ -41,5 +42,16 @@ class Parts:
     settings: SettingsPanel
     images: ImagesPanel
     edit: EditPanel
+    compare: ComparePanel
     history: HistoryPanel
     first: Choice
+
+    @property
+    def statuses(self) -> list[gr.HTML]:
+        """Where tabs say whether they are ready, which is up to the checkpoint alone."""
+        return [self.images.status, self.compare.status]
+
+    @property
+    def problems(self) -> list[gr.HTML]:
+        """Where tabs say what went wrong."""
+        return [self.images.problem, self.edit.images.problem, self.compare.problem]

@@ -58,7 +58,8 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
 
     def every_class(num_images: int, name: str | None, uploads: dict[str, str]) -> Any:
         description = describe(parts, name, uploads)
-        return gr.skip() if description is None else classes.all_classes(description, MOST_IMAGES // int(num_images))
+        most = MOST_IMAGES // max(1, int(num_images))
+        return gr.skip() if description is None else classes.all_classes(description, most)
 
     def count_rows(
         on: bool, chosen: list[int], value: Any, usual: int, name: str | None, uploads: dict[str, str]
@@ -66,6 +67,7 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
         description = describe(parts, name, uploads)
         if not on or description is None:
             return {panel.own_counts: gr.update(visible=False)}
+        chosen = classes.known_classes(description, chosen)
         rows = counts.rows(description, chosen, counts.numbers_of(value), usual)
         return {controls["counts"]: rows, panel.own_counts: gr.update(visible=True)}
 

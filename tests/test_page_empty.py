@@ -1,0 +1,45 @@
+"""The page of a server without a checkpoint, in a real browser."""
+
+import pytest
+from browser import serve
+from tiny import write_trainer_file
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("checkpoints"), tmp_path_factory.mktemp("gradio")) as address:
+        yield address
+
+
+@pytest.fixture
+def visitor(visit):
+    return visit()
+
+
+def test_says_what_to_do(visitor):
+    assert "No checkpoint yet. Upload one, or put" in visitor.text("found")
+    assert "Choose a checkpoint first" in visitor.text("status")
+
+
+def test_there_is_nothing_to_look_into_or_to_export(visitor):
+    assert not any(visitor.page.locator(f"#{part}").is_visible() for part in ("details", "export"))
+
+
+def test_generate_says_what_to_do(visitor):
+    visitor.page.locator("#generate").click()
+    visitor.wait_for("problem", "No checkpoint yet. Upload one, or put")
+    visitor.page.locator("#generate:not([disabled])").wait_for()
+
+
+def test_an_uploaded_checkpoint_makes_all_ready(visitor, tmp_path):
+    page = visitor.page
+    page.get_by_role("tab", name="Compare").click()
+    page.locator("#compare-run").click()
+    visitor.wait_for("compare-problem", "No checkpoint yet")
+    visitor.upload(write_trainer_file(tmp_path / "mine.pth", optimizer=False))
+    visitor.wait_for("compare-plan", "16 images")
+    assert "Ready" in visitor.text("compare-status") and not visitor.text("compare-problem").strip()
+    assert page.locator("#details").is_visible() and page.locator("#export").is_visible()
+    page.get_by_role("tab", name="Images").click()
+    visitor.generate()
+    assert len(visitor.captions()) == 8
