@@ -217,7 +217,7 @@ def test_classes_used_lately_come_first(visit):
 
 def test_a_preset_fills_the_controls(visit):
     visitor = visit()
-    visitor.page.get_by_label("Faithful to the paper").check(force=True)
+    visitor.page.locator("#presets label", has_text="Faithful to the paper").click()
     visitor.page.wait_for_function("document.querySelector('#guidance input[type=number]').value === '1.5'")
     assert visitor.page.locator("#top-p input[type=number]").input_value() == "0.96"
 
@@ -243,7 +243,7 @@ def test_every_control_reaches_the_images(visit):
         visitor.set(part, value)
     visitor.page.get_by_label("More smooth").check()
     visitor.page.get_by_role("button", name="Advanced").click()
-    visitor.page.get_by_label("Constant").check(force=True)
+    visitor.page.locator("#cfg-curve label", has_text="Constant").click()
     visitor.set("cfg-start", 1)
     visitor.set("cfg-end", 3)
     visitor.page.get_by_label("Other values at the last scale").check()
