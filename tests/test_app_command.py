@@ -1,39 +1,17 @@
 """`python app.py`, as a process."""
 
-import os
-import re
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
-from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from app_process import APP, serving_app
 from tiny import write_trainer_file
-
-APP = Path(__file__).resolve().parent.parent / "app.py"
 
 
 def run_app(*arguments):
     return subprocess.run([sys.executable, str(APP), *map(str, arguments)], capture_output=True, text=True, timeout=300)
-
-
-@contextmanager
-def serving_app(*arguments):
-    """Start the app and hand out its address, read from what it prints."""
-    command = [sys.executable, "-u", str(APP), *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
-    try:
-        printed = ""
-        while not (found := re.search(r"http://\S+", printed)):
-            line = process.stdout.readline()
-            assert line, f"the app ended: {printed}"
-            printed += line
-        yield found[0]
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
 
 
 def free_port():

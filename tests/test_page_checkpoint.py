@@ -2,17 +2,15 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from app_process import serving_app
 from browser import Visitor
 from gradio_client import Client
 from hub_server import HubRepo, hub_environment, serving
 from layout_files import FILES
-from test_app_command import APP
 from tiny import tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
 from var import VARPipeline
@@ -50,19 +48,9 @@ def address(checkpoints, temporary, hub, tmp_path_factory):
     """Of the app in a process of its own: huggingface_hub takes its server from the environment when it is imported."""
     environment = hub_environment(hub.endpoint, tmp_path_factory.mktemp("home"))
     environment |= {"GRADIO_TEMP_DIR": str(temporary), "HF_TOKEN": "hf_secret"}
-    command = [sys.executable, "-u", str(APP), "--checkpoints", str(checkpoints), "--device", "cpu"]
-    command += ["--largest-download", "0.02"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-    try:
-        printed = ""
-        while not (found := re.search(r"http://\S+", printed)):
-            line = process.stdout.readline()
-            assert line, f"the app ended: {printed}"
-            printed += line
-        yield found[0]
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
+    arguments = ["--checkpoints", checkpoints, "--device", "cpu", "--largest-download", "0.02"]
+    with serving_app(*arguments, environment=environment) as address:
+        yield address
 
 
 @pytest.fixture

@@ -213,7 +213,7 @@ def test_stop_keeps_what_is_done(visitor):
 def test_the_scale_of_the_images_in_progress_is_told(visitor):
     visitor.vary_all(("Checkpoint", "long.pth"), ("Seed", "0-63"))
     visitor.page.locator("#compare-run").click()
-    told = re.compile(r"\d+ of 64 images\s+scale \d+ of 12")
+    told = re.compile(r"\d+ of 64 images\s+(about \d+ s left · )?scale \d+ of 12")
     visitor.page.locator("#compare-status", has_text=told).wait_for()
     visitor.page.locator("#compare-stop").click()
     visitor.page.locator("#compare-run:not([disabled])").wait_for()

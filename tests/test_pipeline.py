@@ -8,6 +8,7 @@ import numpy
 import pytest
 import torch
 from PIL import Image
+from stopping import StopAtLook
 from tiny import tiny_vae_config, write_trainer_file
 
 from var import sampling
@@ -216,17 +217,6 @@ def test_control_by_scale_alone_changes_the_image(pipe, name, value):
 def test_edit_takes_the_settings_too(pipe, name):
     base = dict(image=known_image(pipe), keep_mask=torch.zeros(4, 4), class_labels=range(5), seed=range(5))
     assert not torch.equal(pipe.edit(**base, **{name: EVERY_CONTROL[name]}).tokens, pipe.edit(**base).tokens)
-
-
-class StopAtLook:
-    """A stop signal that is set when it is looked at for the n-th time."""
-
-    def __init__(self, look):
-        self.look, self.looks = look, 0
-
-    def is_set(self):
-        self.looks += 1
-        return self.looks >= self.look
 
 
 def test_stopped_before_it_starts(pipe):

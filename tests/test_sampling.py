@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from stopping import StopAtLook
 from tiny import tiny_states, tiny_vae_config, tiny_var_config
 
 from var import sampling
@@ -119,17 +120,6 @@ def test_one_value_for_all_scales_is_that_value_at_each(models, name):
     options = replace(OPTIONS, top_k=9, temperature=0.7)
     repeated = replace(options, **{name: [getattr(options, name)] * 4})
     assert torch.equal(tokens_of(models, repeated), tokens_of(models, options))
-
-
-class StopAtLook:
-    """A stop signal that is set when it is looked at for the n-th time."""
-
-    def __init__(self, look):
-        self.look, self.looks = look, 0
-
-    def is_set(self):
-        self.looks += 1
-        return self.looks >= self.look
 
 
 def test_stop_is_looked_at_before_every_block(models):

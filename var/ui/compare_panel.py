@@ -87,9 +87,9 @@ def create_compare_panel(state: str) -> ComparePanel:
             for title, kind in zip(TITLES, FIRST_KINDS, strict=True)
         )
         plan = gr.HTML("", elem_id="compare-plan")
-    with gr.Row(elem_id="compare-actions"):
-        run = gr.Button("Compare", variant="primary", elem_id="compare-run")
-        stop = gr.Button("Stop", elem_id="compare-stop", interactive=False)
+    with gr.Row(elem_classes="of-actions"):
+        run = gr.Button("Compare", variant="primary", elem_id="compare-run", elem_classes="of-generate")
+        stop = gr.Button("Stop", interactive=False, elem_id="compare-stop", elem_classes="of-stop")
     status = gr.HTML(status_line(state), elem_id="compare-status")
     problem = gr.HTML("", elem_id="compare-problem")
     grid = gr.HTML(EMPTY_GRID, js_on_load=TELL_CELL, elem_id="compare-grid")
@@ -215,7 +215,7 @@ def progress_html(done: int, total: int, share: float, remaining: float | None, 
     left = [f"about {duration(remaining)} left"] if remaining is not None and remaining >= 2 else []
     return (
         f'<div class="state" role="status"><p>{done} of {counted(total)} '
-        f'<span class="remark">{escape(" · ".join([*remarks, *left]))}</span></p></div>'
+        f'<span class="remark">{escape(" · ".join([*left, *remarks]))}</span></p></div>'
         f'<div class="meter" aria-hidden="true"><i style="width:{100 * share:.1f}%"></i></div>'
     )
 
