@@ -108,8 +108,18 @@ def test_nothing_in_a_file_becomes_part_of_the_page(visitor):
     unfold(visitor, "details")
     visitor.wait_for("facts", "Memory")
     visitor.page.locator("#facts summary").click()
-    assert '<img id="planted" src="x">' in visitor.text("facts")
+    visitor.wait_for("facts", '<img id="planted" src="x">')
     assert visitor.page.locator("#planted").count() == 0
+
+
+def test_the_arguments_stay_unfolded_when_the_facts_change(visitor):
+    visitor.wait_for("found", "in memory")
+    unfold(visitor, "details")
+    visitor.page.locator("#facts summary").click()
+    visitor.page.locator("#facts .arguments[open] dl").wait_for()
+    visitor.page.locator("#unload").click()
+    visitor.wait_for("facts", "not loaded")
+    visitor.page.locator("#facts .arguments[open] dl").wait_for()
 
 
 def test_every_kind_of_file_can_be_uploaded(visitor, tmp_path):

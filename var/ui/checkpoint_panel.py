@@ -18,6 +18,16 @@ CHECKPOINT_TYPES = [".pth", ".pt", ".ckpt", ".bin", ".safetensors"]
 WEIGHTS = [("EMA", "ema"), ("Raw", "raw")]
 PRECISIONS = [("Auto", ""), ("float32", "float32"), ("bfloat16", "bfloat16"), ("float16", "float16")]
 
+# The training's arguments stay unfolded when the facts are written anew.
+KEEP_UNFOLDED = """let open = false;
+element.addEventListener("click", event => {
+  if (event.target.closest("summary")) open = !event.target.closest(".arguments").open;
+});
+new MutationObserver(() => {
+  const fold = element.querySelector(".arguments");
+  if (fold && fold.open !== open) fold.open = open;
+}).observe(element, {childList: true, subtree: true, attributes: true, attributeFilter: ["open"]});"""
+
 
 @dataclass(frozen=True)
 class CheckpointPanel:
@@ -98,7 +108,7 @@ def create_checkpoint_panel(catalog: Catalog, holder: ModelHolder, first: Choice
     problem = gr.HTML(error_banner(first.problem) if first.problem else "", elem_id="checkpoint-problem")
     offer = gr.Button("", visible=False, elem_id="offer")
     with gr.Accordion("Details", open=False, visible=there, elem_id="details", elem_classes="fold") as details_group:
-        details = gr.HTML(details_of(first, holder), elem_id="facts")
+        details = gr.HTML(details_of(first, holder), js_on_load=KEEP_UNFOLDED, elem_id="facts")
         weights = gr.Radio(
             WEIGHTS, value="ema", label="Weights", info="The file has both.", visible=False, elem_id="weights"
         )
