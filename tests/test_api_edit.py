@@ -45,6 +45,14 @@ def test_edit_makes_what_the_pipeline_makes(client, folder):
     assert info["seeds"] == [5] and from_png(files[0]).edited
 
 
+def test_the_whole_image_is_varied_from_a_scale_on(client, folder):
+    files, _ = client.predict(**arguments(folder) | {"mask": None}, keep_scales=3, api_name="/edit")
+    pipe = VARPipeline.from_checkpoint(folder / "fruits64.pth", device="cpu")
+    image, mask = Image.open(folder / "picture.png"), Image.new("L", (1, 1))
+    expected = pipe.edit(image, mask, [2], seed=[0], keep_scales=3).images[0]
+    assert numpy.array_equal(numpy.asarray(Image.open(files[0])), numpy.asarray(expected))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -53,6 +61,7 @@ def test_edit_makes_what_the_pipeline_makes(client, folder):
         ({"image": "huge.png"}, "image has 9000×9000 pixels; at most 64 million"),
         ({"mask": "fruits64.pth"}, "mask is no picture"),
         ({"class_labels": [9]}, "0 to 4"),
+        ({"keep_scales": 9}, "keep_scales must be a whole number from 0 to 3"),
     ],
 )
 def test_edit_refuses_in_one_line(client, folder, changes, message):

@@ -49,6 +49,21 @@ def test_the_mask_can_be_turned_round(folder):
     assert Image.open(folder / "out" / "001_bee_seed0.png").tobytes() == expected.tobytes()
 
 
+def test_the_whole_image_is_varied_from_a_scale_on(folder):
+    command = ["edit", folder / "a.pth", folder / "picture.png", "--keep-scales", "2", "--class", "1"]
+    assert main([str(part) for part in (*command, "--device", "cpu", "--out", folder / "out")]) == 0
+    pipe = VARPipeline.from_checkpoint(folder / "a.pth", device="cpu")
+    mask = Image.new("L", (1, 1))
+    expected = pipe.edit(Image.open(folder / "picture.png"), mask, [1], seed=[0], keep_scales=2).images[0]
+    assert Image.open(folder / "out" / "001_bee_seed0.png").tobytes() == expected.tobytes()
+
+
+def test_neither_a_mask_nor_kept_scales_is_one_line(folder, capsys):
+    command = ["edit", folder / "a.pth", folder / "picture.png", "--class", "1", "--out", folder / "out"]
+    assert main([str(part) for part in command]) == 2
+    assert "give --mask MASK, or --keep-scales N" in capsys.readouterr().err
+
+
 def test_several_classes_and_counts(folder):
     assert edit(folder, "--classes", "ant", "none", "--count", "2", "1", "--batch-size", "2") == 0
     names = sorted(path.name for path in (folder / "out").iterdir())
@@ -63,6 +78,7 @@ def test_several_classes_and_counts(folder):
         ({"mask": "a.pth"}, [], "a.pth is no picture"),
         ({"mask": "all.png"}, [], "all.png keeps all of the image"),
         ({}, ["--top-p", "3"], "top_p must be"),
+        ({}, ["--keep-scales", "4"], "keep_scales must be a whole number from 0 to 3"),
         ({}, ["--class", "cow"], "no class is named 'cow'"),
     ],
 )

@@ -45,9 +45,9 @@ def paint(visitor, name):
     visitor.page.locator("#painter").get_by_role("button", name=name, exact=True).click()
 
 
-def make(visitor):
+def make(visitor, ending=" images in "):
     visitor.page.locator("#edit-generate").click()
-    visitor.wait_for("edit-status", " images in ")
+    visitor.wait_for("edit-status", ending)
 
 
 def problem(visitor):
@@ -93,6 +93,20 @@ def test_the_painted_part_alone_is_made_anew(visitor, checkpoint, tmp_path):
     pipe = VARPipeline.from_checkpoint(checkpoint, device="cpu")
     expected = pipe.edit(Image.open(tmp_path / "picture.png"), keep, [0, 0], seed=[0, 1]).images
     assert [visitor.picture(address).tobytes() for address in addresses] == [image.tobytes() for image in expected]
+
+
+def test_kept_scales_vary_the_whole_image(visitor, checkpoint, tmp_path):
+    upload_picture(visitor, tmp_path)
+    visitor.set("keep-scales", 2)
+    visitor.choose_classes("Ant")
+    visitor.set("num-images", 1)
+    make(visitor, " image in ")
+    image = visitor.page.locator("#edit-images img[src$='.png']").first
+    image.wait_for()
+    pipe = VARPipeline.from_checkpoint(checkpoint, device="cpu")
+    picture = Image.open(tmp_path / "picture.png")
+    expected = pipe.edit(picture, Image.new("L", (1, 1)), [0], seed=[0], keep_scales=2).images[0]
+    assert visitor.picture(image.get_attribute("src")).tobytes() == expected.tobytes()
 
 
 def test_the_brush_paints_where_it_goes(visitor, tmp_path):

@@ -219,6 +219,24 @@ def test_edit_takes_the_settings_too(pipe, name):
     assert not torch.equal(pipe.edit(**base, **{name: EVERY_CONTROL[name]}).tokens, pipe.edit(**base).tokens)
 
 
+@pytest.mark.parametrize("keep_scales", [0, 2, 3])
+def test_more_kept_scales_keep_more_of_the_image(pipe, keep_scales):
+    image = known_image(pipe)
+    known = pipe.encode(image)
+    result = pipe.edit(image, torch.zeros(4, 4), [2], keep_scales=keep_scales)
+    scales = known.split([side**2 for side in pipe.var.config.patch_nums], dim=1)
+    kept = max(keep_scales, 1)  # the tone stays anyway
+    *_, expected = pipe.vqvae.quantize.partial_sums(scales[:kept], pipe.var.config.patch_nums)
+    torch.testing.assert_close(result.latents[:, kept - 1], expected)
+    assert not torch.equal(result.latents[:, kept], result.latents[:, kept - 1])
+
+
+@pytest.mark.parametrize("keep_scales", [-1, 4, 1.5])
+def test_kept_scales_out_of_range_are_named(pipe, keep_scales):
+    with pytest.raises(ValueError, match="keep_scales must be a whole number from 0 to 3"):
+        pipe.stream_edit(known_image(pipe), torch.zeros(4, 4), [2], keep_scales=keep_scales)
+
+
 def test_stopped_before_it_starts(pipe):
     stop = threading.Event()
     stop.set()

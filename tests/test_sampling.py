@@ -273,6 +273,11 @@ def test_smallest_scales_are_always_kept():
     assert [mask.float().mean().item() for mask in masks] == [1, 0, 0]
 
 
+def test_first_scales_are_kept_whole_where_asked():
+    masks = keep_at_scales(torch.zeros(4, 4), (1, 2, 3, 4), keep_scales=3)
+    assert [mask.float().mean().item() for mask in masks] == [1, 1, 1, 0]
+
+
 def test_mask_of_the_last_scale_is_the_mask():
     keep = torch.randint(0, 2, (4, 4)).float()
     assert torch.equal(keep_at_scales(keep, (1, 2, 4))[-1][0, 0].float(), keep)

@@ -39,9 +39,8 @@ def test_what_is_painted_is_not_kept():
     ],
     ids=["none", "nothing", "empty", "number", "clear", "faint"],
 )
-def test_nothing_painted_is_told(value):
-    with pytest.raises(ValueError, match="Nothing is painted"):
-        kept_part(value)
+def test_nothing_painted_keeps_nothing_in_particular(value):
+    assert kept_part(value) is None
 
 
 @pytest.mark.parametrize(

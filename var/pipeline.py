@@ -18,7 +18,7 @@ from .device import choose_device, choose_dtype, prepare_device
 from .file_hash import short_hash
 from .library import check_pair, resolve
 from .opening import open_pair
-from .options import SamplingOptions
+from .options import SamplingOptions, is_whole
 from .pictures.images import check_images, read_image, read_mask, to_pil
 from .sampling import Known, generate, keep_at_scales
 from .steps import Result, Step
@@ -179,16 +179,19 @@ class VARPipeline:
         keep_mask: Image.Image | Tensor,
         class_labels: Sequence[int | None],
         *args,
+        keep_scales: int = 0,
         output_type: str = "pil",
         stop: StopSignal | None = None,
         **kwargs,
     ) -> Iterator[Step]:
-        """Make a part of an image anew (in- and out-painting), a step a scale.
+        """Make a part of an image anew (in- and out-painting), or vary its details, a step a scale.
 
         Args:
             image: PIL image of any size, of which the middle square is taken, or float (1, 3, H, W) in [-1, 1].
             keep_mask: PIL image or tensor (h, w) that covers the whole image; nonzero = keep.
             class_labels: of the new part; each makes one image. This and all further arguments as in `stream`.
+            keep_scales: so many scales, from the first on, are kept also where the mask is 0: with more of them the new
+                part keeps more of the shapes that were there. A mask of zeros then varies the whole image.
 
         Returns:
             An iterator of steps, the last of which carries the result.
@@ -199,10 +202,11 @@ class VARPipeline:
         options = SamplingOptions(class_labels, *args, **kwargs)
         self._check(options, output_type)
         patch_nums = self.var.config.patch_nums
+        check_keep_scales(keep_scales, len(patch_nums))
         keep = read_mask(keep_mask, image, patch_nums[-1]).to(self.device)  # (N, N)
         pixels = read_image(image, self.image_size).to(self.device)  # (1, 3, H, W)
         with torch.inference_mode():
-            known = Known(self.vqvae.encode(pixels, patch_nums), keep_at_scales(keep, patch_nums))
+            known = Known(self.vqvae.encode(pixels, patch_nums), keep_at_scales(keep, patch_nums, keep_scales))
         return self._steps(options, output_type, known, stop)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -322,6 +326,12 @@ class VARPipeline:
 
 def _read(source: str | Path | Checkpoint, weights: str | None = None) -> Checkpoint:
     return source if isinstance(source, Checkpoint) else read_checkpoint(resolve(source), weights)
+
+
+def check_keep_scales(keep_scales: int, num_scales: int) -> None:
+    """Raise ValueError unless at least one scale is left to be made anew."""
+    if not (is_whole(keep_scales) and 0 <= keep_scales < num_scales):
+        raise ValueError(f"keep_scales must be a whole number from 0 to {num_scales - 1}, not {keep_scales!r}")
 
 
 def last_result(steps: Iterator[Step]) -> Result:

@@ -37,20 +37,22 @@ class Known:
     keep: Sequence[Tensor]
 
 
-def keep_at_scales(keep: Tensor, patch_nums: Sequence[int]) -> list[Tensor]:
+def keep_at_scales(keep: Tensor, patch_nums: Sequence[int], keep_scales: int = 0) -> list[Tensor]:
     """The keep mask of every scale.
 
     Args:
         keep: float (N, N), 1 = keep.
         patch_nums: side of the token map of each scale.
+        keep_scales: so many scales, from the first on, are kept whole.
 
     Returns:
         One bool (1, 1, n, n) for each scale.
     """
     masks = []
-    for patch_num in patch_nums:
+    for scale_index, patch_num in enumerate(patch_nums):
         mask = F.interpolate(keep[None, None].float(), size=(patch_num, patch_num), mode="bilinear")  # (1, 1, n, n)
-        masks.append(mask > 0.5 if patch_num**2 > ALWAYS_KEPT_PLACES else torch.ones_like(mask, dtype=torch.bool))
+        is_whole = scale_index < keep_scales or patch_num**2 <= ALWAYS_KEPT_PLACES
+        masks.append(torch.ones_like(mask, dtype=torch.bool) if is_whole else mask > 0.5)
     return masks
 
 

@@ -20,6 +20,7 @@ from .checkpoint_panel import (
 from .messages import USER_ERRORS, error_banner, hint_line, status_line
 from .models import Loading
 from .parts import Parts, Updates
+from .sampling_controls import scale_range
 from .settings_panel import settings_updates
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
@@ -49,6 +50,7 @@ class CheckpointView:
         self.outputs = [panel.choice, panel.upload, panel.found, panel.problem, panel.offer, panel.details_group]
         self.outputs += [panel.details, panel.weights, panel.precision, panel.version, panel.refused, *self.session]
         self.outputs += [parts.export.group, *settings.shown(), *parts.statuses, *parts.problems]
+        self.outputs += [parts.edit.keep_scales]
 
     def begin(self, session: str, unasked: bool = False) -> Callable[[], bool]:
         """Begin to look into a checkpoint; returns whether the session has asked for no other one since.
@@ -135,6 +137,7 @@ class CheckpointView:
             updates |= settings_updates(settings, choice.description)
             updates |= {status: status_line("Ready") for status in parts.statuses}
             updates |= {problem: "" for problem in parts.problems}
+            updates[parts.edit.keep_scales] = gr.update(value=0, **scale_range(choice.description))
         return updates
 
     def refuse(self, choice: Choice, uploads: dict[str, str], loaded: str | None, before: Loading) -> Updates:

@@ -29,7 +29,7 @@ def edit_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: Pa
     # As of `/generate`, Gradio documents the endpoint from this signature, and it yields for the same reasons.
     def edit(
         image: dict,
-        mask: dict,
+        mask: dict | None,
         class_labels: list[int],
         checkpoint: str | dict = "",
         num_images: int | list[int] = 1,
@@ -42,12 +42,14 @@ def edit_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: Pa
         cfg_curve: str = "ramp",
         cfg_start: int = 0,
         cfg_end: int = 0,
+        keep_scales: int = 0,
     ) -> tuple[list[str], dict[str, Any]]:
         """Make a part of an image anew.
 
         Parameters:
             image: a file (handle_file) of any size; the middle square is taken.
-            mask: a file that covers the whole image, of any size; black is made anew, all else is kept.
+            mask: a file that covers the whole image, of any size; black is made anew, all else is kept. null for the
+                whole image.
             class_labels: of the new part: list of class indices; null for no class.
             checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
             num_images: images of each class, or a list with a number for each; at most 64 in all.
@@ -60,13 +62,15 @@ def edit_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: Pa
             cfg_curve: "ramp", guidance rises from 0 at the first scale, or "constant".
             cfg_start: the first scale with guidance, from 0.
             cfg_end: the first scale without guidance again, 0 is off.
+            keep_scales: so many first scales stay, also where the mask is black: more keep the shapes.
 
         Returns:
             images: PNG files; each carries its settings. While the job runs there are none.
             info: as of /generate.
         """
         with api_errors(catalog, checkpoint), line.turn():
-            wanted = Edit(picture(image, "image"), picture(mask, "mask").convert("L"))
+            keep = Image.new("L", (1, 1)) if mask is None else picture(mask, "mask").convert("L")
+            wanted = Edit(picture(image, "image"), keep, keep_scales)
             sampling = Sampling(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
             name, order = named_order(
                 catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling, edit=wanted

@@ -21,6 +21,10 @@ from .settings_events import fill_from
 EDIT_TAB = "edit-tab"
 MOST_SIDE = 1024  # of an image that is kept for a session; models make 64 to 512 pixels a side
 READY = "Paint the part to make anew"
+NOTHING_PAINTED = (
+    "Nothing is painted. Paint over the part that is to be made anew, or press Left, Right, …; "
+    "with some scales kept, the whole image is varied."
+)
 GONE = "This image is no longer on the server. Generate it again."
 SHOW_PAINTER = (
     """() => { setTimeout(() => document.getElementById("edit-source")?.scrollIntoView({block: "nearest"}), 100); }"""
@@ -76,14 +80,20 @@ def wire_edit(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_stat
         arrived = images.edit.click(sent, where, [*outputs, tabs, wanted_state], **quiet, queue=False)
         arrived.success(None, None, None, js=SHOW_PAINTER, **quiet, queue=False)
         fill_from(arrived, parts, view, wanted_state)
-    wire_generation(blocks, parts, panel.images, Editing((panel.source, panel.painter), read_edit))
+    wire_generation(blocks, parts, panel.images, Editing((panel.source, panel.painter, panel.keep_scales), read_edit))
 
 
-def read_edit(image: Image.Image | None, painted: Any) -> Edit:
-    """Return what is to be made of an image; raises ValueError where there is none, or nothing is painted."""
+def read_edit(image: Image.Image | None, painted: Any, keep_scales: int) -> Edit:
+    """Return what is to be made of an image; raises ValueError where there is none, or nothing to be made anew.
+
+    Nothing painted is the whole image where some scales are kept.
+    """
     if image is None:
         raise ValueError("There is no image to edit. Upload one, or press Edit below one that was made here.")
-    return Edit(image, kept_part(painted))
+    keep = kept_part(painted)
+    if keep is None and not keep_scales:
+        raise ValueError(NOTHING_PAINTED)
+    return Edit(image, keep or Image.new("L", (1, 1)), int(keep_scales))
 
 
 def middle_square(image: Image.Image) -> Image.Image:

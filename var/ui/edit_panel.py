@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from .description import Description
 from .images_panel import ImagesPanel, create_images_panel
 from .messages import hint_line
 from .painter import create_painter
+from .sampling_controls import scale_range
 
 EXPLANATION = (
     "What you paint is made anew, by the classes and settings at the side. The rest stays, as the VQVAE sees it."
@@ -22,17 +24,19 @@ class EditPanel:
         upload: takes an image.
         painter: shows it, and takes the part to make anew.
         source: session state, the image itself: RGB, square; None where there is none.
+        keep_scales: how many scales stay as they are.
         images: the runs.
     """
 
     upload: gr.File
     painter: gr.HTML
     source: gr.State
+    keep_scales: gr.Slider
     images: ImagesPanel
 
 
-def create_edit_panel() -> EditPanel:
-    """Lay out the panel."""
+def create_edit_panel(description: Description | None) -> EditPanel:
+    """Lay out the panel for the checkpoint that the page opens with."""
     with gr.Column(elem_id="edit-source"):
         with gr.Row(elem_id="edit-head"):
             gr.HTML(hint_line(EXPLANATION), elem_id="edit-note")
@@ -44,5 +48,14 @@ def create_edit_panel() -> EditPanel:
                 elem_classes="drop-line",
             )
         painter = create_painter()
+        keep_scales = gr.Slider(
+            value=0,
+            **scale_range(description),
+            step=1,
+            label="Kept scales",
+            info="So many first scales stay everywhere: more keep the shapes. With nothing painted all details are new.",
+            elem_id="keep-scales",
+            buttons=[],
+        )
     images = create_images_panel(NO_IMAGE, "edit-")
-    return EditPanel(upload, painter, gr.State(None), images)
+    return EditPanel(upload, painter, gr.State(None), keep_scales, images)

@@ -58,19 +58,19 @@ def value_of(image: Image.Image | None) -> dict[str, str]:
     return {"image": f"data:image/{kind.lower()};base64,{data}", "mask": ""}
 
 
-def kept_part(value: Any) -> Image.Image:
-    """Return what is kept of the image: "L", 255 where nothing is painted, else 0.
+def kept_part(value: Any) -> Image.Image | None:
+    """Return what is kept of the image: "L", 255 where nothing is painted, else 0; None where nothing is at all.
 
     Args:
         value: the painter's, which comes from a browser and may be anything.
 
     Raises:
-        ValueError: nothing is painted.
+        ValueError: it is none of the painter's.
     """
     address = value.get("mask") if isinstance(value, dict) else None
     painted = read_mask(address) if isinstance(address, str) and address else None
     if painted is None or painted.getextrema()[1] < PAINTED:
-        raise ValueError("Nothing is painted. Paint over the part that is to be made anew, or press Left, Right, …")
+        return None
     return painted.point(lambda opacity: 0 if opacity >= PAINTED else 255)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..options import SamplingOptions, from_first_to_last, is_whole
 from ..pictures.images import read_mask
-from ..pipeline import Step, VARPipeline
+from ..pipeline import Step, VARPipeline, check_keep_scales
 from ..recipe import Recipe, make_recipes
 from ..steps import share_done
 from ..stopping import StopSignal
@@ -81,10 +81,12 @@ class Edit:
     Args:
         image: RGB; the middle square is taken.
         keep: "L", covers the whole image; nonzero is kept.
+        keep_scales: so many first scales are kept whole.
     """
 
     image: Image
     keep: Image
+    keep_scales: int = 0
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def carry_out(holder: ModelHolder, order: Order, stop: StopSignal, *, previews: 
         options = SamplingOptions(order.image_labels, order.image_seeds, **arguments)
         options.check(config.num_classes, config.num_scales)
         if order.edit is not None:
-            check_edit(order.edit, config.patch_nums[-1])
+            check_edit(order.edit, config.patch_nums)
         recipes = make_recipes(pipeline, options, edited=order.edit is not None)
         run = Run(holder, pipeline, recipes, start, order.edit, previews=previews)
         size = BATCH_ON_CPU if pipeline.device.type == "cpu" else BATCH
@@ -225,8 +227,10 @@ def carry_out(holder: ModelHolder, order: Order, stop: StopSignal, *, previews: 
             yield from run.make(run.recipes[first : first + size], stop)
 
 
-def check_edit(edit: Edit, side: int) -> None:
-    """Raise ValueError where nothing would be made anew; `side` is that of the finest token map."""
+def check_edit(edit: Edit, patch_nums: Sequence[int]) -> None:
+    """Raise ValueError where nothing would be made anew; `patch_nums` are the sides of the token maps."""
+    check_keep_scales(edit.keep_scales, len(patch_nums))
+    side = patch_nums[-1]
     if read_mask(edit.keep, edit.image, side).all():
         raise ValueError(
             "So little is painted that nothing would be made anew. "
@@ -289,7 +293,8 @@ class Run:
     def _steps(self, arguments: dict, stop: StopSignal) -> Iterator[Step]:
         if self._edit is None:
             return self._pipeline.stream(**arguments, stop=stop)
-        return self._pipeline.stream_edit(self._edit.image, self._edit.keep, **arguments, stop=stop)
+        edit = self._edit
+        return self._pipeline.stream_edit(edit.image, edit.keep, **arguments, keep_scales=edit.keep_scales, stop=stop)
 
     def _frame(self, step: Step, previews: list[Image], num_before: int, num_batch: int) -> Frame:
         patch_nums = self._pipeline.var.config.patch_nums
