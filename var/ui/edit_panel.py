@@ -53,7 +53,7 @@ def create_edit_panel(description: Description | None) -> EditPanel:
             **scale_range(description),
             step=1,
             label="Kept scales",
-            info="So many first scales stay everywhere: more keep the shapes. With nothing painted all details are new.",
+            info="So many first scales stay everywhere: more keep the shapes. Paint nothing to vary the whole image.",
             elem_id="keep-scales",
             buttons=[],
         )
