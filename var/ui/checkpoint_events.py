@@ -251,11 +251,14 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
             yield {panel.found: hint_line(f"Reading {name} …")}
             yield from view.take(name, uploads, loaded, loading, Loading(dtype=dtype), is_latest)
 
-    def looked_again(uploads: dict[str, str], loaded: str | None, loading: Loading, version: Any) -> Updates:
+    def looked_again(
+        uploads: dict[str, str], loaded: str | None, loading: Loading, version: Any, request: gr.Request
+    ) -> Updates:
         """Say so when the file changed since it was described: a training goes on, and its newest state is used."""
         choice = choose(catalog, holder, loaded, uploads, loading) if loaded else Choice(None, None, None)
         if choice.path is None or choice.problem or holder.version(choice.path) == version:
             return {panel.found: gr.skip()}  # of a problem whoever generates is told
+        view.begin(request.session_hash)  # what is being loaded was the file before
         return view.show(choice, uploads, is_new=False, news=f"{Path(choice.name).name} changed: read again.")
 
     def loaded_now(uploads: dict[str, str], loaded: str | None, loading: Loading) -> Updates:
