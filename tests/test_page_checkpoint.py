@@ -1,8 +1,11 @@
 """The page's checkpoint side, in a real browser: choosing, uploading, downloading, details, export."""
 
+import json
 import os
 import re
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -11,9 +14,11 @@ from browser import Visitor
 from gradio_client import Client
 from hub_server import HubRepo, hub_environment, serving
 from layout_files import FILES
+from PIL import Image
 from tiny import tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
 from var import VARPipeline
+from var.recipe import from_png
 
 NAMES = ["Ant", "Bee", "Cat", "<i>Dog</i>", "Eel"]
 HOSTILE_ARGUMENTS = {"note": '<img id="planted" src="x">'}
@@ -289,6 +294,19 @@ def test_an_export_makes_the_same_tokens(visitor, checkpoints, tmp_path):
     assert torch.equal(
         tokens, VARPipeline.from_checkpoint(checkpoints / "fruits64.pth", device="cpu")(**settings).tokens
     )
+
+
+def test_raw_weights_are_compared_with_their_average(address, tmp_path):
+    client = Client(address, verbose=False, download_files=tmp_path)
+    _, bundle, info = client.predict(
+        checkpoint="two.pth", x_kind="weights", x_values="ema, raw", class_label=1, api_name="/compare"
+    )
+    assert (info["num_images"], info["failed"]) == (2, [])
+    with ZipFile(bundle) as archive:
+        listed = json.loads(archive.read("images.json"))["images"]
+        images = [Image.open(BytesIO(archive.read(entry["file"]))) for entry in listed]
+    assert {from_png(image).weights for image in images} == {"ema", "raw"}
+    assert images[0].tobytes() != images[1].tobytes()
 
 
 def test_the_api_exports(address, tmp_path):
