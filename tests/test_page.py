@@ -324,14 +324,37 @@ def test_nothing_is_asked_of_another_host(visit, address):
     assert {url for url in visitor.requests if not url.startswith((address, "data:", "blob:"))} == set()
 
 
-def test_axe_finds_nothing_serious(visit):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(visit, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python").Axe()
-    visitor = visit()
-    visitor.page.get_by_role("button", name="Advanced").click()
+    visitor = visit(scheme=scheme)
+    page = visitor.page
+
+    def serious():
+        page.wait_for_timeout(500)  # until colours have settled
+        found = [one for one in axe.run(page).response["violations"] if one["impact"] in ("serious", "critical")]
+        return [(one["id"], one["nodes"][0]["html"]) for one in found]
+
+    for part in ("details", "hub", "export", "advanced"):
+        page.locator(f"#{part} > button").click()
+    page.get_by_label("Another number for some classes").check()
+    page.get_by_label("Other values at the last scale").check()
+    assert serious() == []
     visitor.generate()
-    visitor.page.locator("#generate:enabled").wait_for()
-    visitor.page.wait_for_timeout(500)  # until colours have settled
-    violations = axe.run(visitor.page).response["violations"]
-    assert [
-        (found["id"], found["nodes"][0]["html"]) for found in violations if found["impact"] in ("serious", "critical")
-    ] == []
+    page.locator("#generate:enabled").wait_for()
+    assert serious() == []
+    page.locator("#images .thumbnail-lg").first.click()
+    page.locator("#scales").click()
+    page.locator("#film img").nth(1).wait_for()
+    assert serious() == []
+    page.locator("#edit").click()
+    page.locator(".painter.loaded").wait_for()
+    assert serious() == []
+    page.get_by_role("tab", name="Compare").click()
+    page.locator("#compare-run").click()
+    visitor.wait_for("compare-status", " images in ")
+    page.locator("#compare-run:enabled").wait_for()
+    page.mouse.move(0, 0)
+    assert serious() == []
+    page.get_by_role("tab", name="History").click()
+    assert serious() == []

@@ -30,6 +30,7 @@ from .settings_panel import create_settings_panel
 from .theme import create_theme, style_sheets
 from .turns import Line
 
+SCRIPT = Path(__file__).with_name("scripts") / "page.js"
 COMPARE_TAB = "compare"
 TITLE = "VAR · images, scale by scale"
 # Enough for a trainer's file of depth 24, optimizer included; larger ones are put into the checkpoints folder.
@@ -41,14 +42,6 @@ HEADER = """
   <div><h1>VAR</h1><p>Images that grow scale by scale, from coarse to fine.</p></div>
 </header>
 """
-
-# The right side stays in sight while the left one scrolls: its top where it is lower than the window, else its end.
-KEEP_IN_SIGHT = """() => {
-  const right = document.getElementById("right");
-  const fit = () => right.style.setProperty("--right-top", `${Math.min(16, innerHeight - right.offsetHeight - 16)}px`);
-  new ResizeObserver(fit).observe(right);
-  addEventListener("resize", fit);
-}"""
 
 
 def create_page(checkpoints: Path, device: str | None = None, options: PageOptions | None = None) -> gr.Blocks:
@@ -109,7 +102,8 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         wire_hub(blocks, parts, view, options)
         wire_export(parts, view, options)
         wire_shortcut(blocks)
-        blocks.load(None, None, None, js=KEEP_IN_SIGHT, show_progress="hidden", api_visibility="private")
+        script = SCRIPT.read_text(encoding="utf-8")
+        blocks.load(None, None, None, js=script, show_progress="hidden", api_visibility="private")
         wire_generation(blocks, parts, images_panel)
         wanted = wire_settings(blocks, parts, view)
         for panel in (images_panel, edit_panel.images):
