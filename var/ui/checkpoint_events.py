@@ -23,11 +23,17 @@ from .parts import Parts, Updates
 from .sampling_controls import scale_range
 from .settings_panel import settings_updates
 
+READING = "Reading"
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 # Not in the queue of the model: what a checkpoint holds is shown at once, even while images are being made.
 AT_ONCE = {"concurrency_limit": None}
 # Nor does another choice wait until the one before is loaded.
 AGAIN = {"trigger_mode": "multiple", **AT_ONCE}
+
+
+def reading_line(name: str) -> str:
+    """Return that a file is being looked into."""
+    return hint_line(f"{READING} {name} …")
 
 
 class CheckpointView:
@@ -187,7 +193,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     ) -> Iterator[Updates]:
         """Look into the checkpoint that was chosen."""
         is_latest = view.begin(request.session_hash)
-        yield {panel.found: hint_line(f"Reading {name} …"), panel.problem: "", panel.offer: gr.update(visible=False)}
+        yield {panel.found: reading_line(name)}
         yield from view.take(name, uploads, loaded, loading, replace(loading, weights=None), is_latest)
 
     def uploaded(
@@ -196,7 +202,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         """Add an uploaded file to the session's list and choose it, if it is a checkpoint."""
         is_latest = view.begin(request.session_hash)
         name, with_upload = add_file(uploads, f"{Path(path).name} (uploaded)", path)
-        yield {panel.found: hint_line(f"Reading {name} …"), panel.upload: None, panel.problem: ""}
+        yield {panel.found: reading_line(name), panel.upload: None}
         kind = kind_of(Path(path))
         if kind == "vqvae":
             yield keep_vqvae(name, with_upload, loaded, loading)
@@ -218,6 +224,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         return {
             panel.choice: dropdown_update(catalog, uploads, before.name),
             panel.found: found,
+            panel.problem: "",
             panel.uploads: uploads,
         }
 
@@ -248,7 +255,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         is_latest = view.begin(request.session_hash)
         if refused is not None:
             name, dtype = refused
-            yield {panel.found: hint_line(f"Reading {name} …")}
+            yield {panel.found: reading_line(name)}
             yield from view.take(name, uploads, loaded, loading, Loading(dtype=dtype), is_latest)
 
     def looked_again(
@@ -264,9 +271,13 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     def loaded_now(uploads: dict[str, str], loaded: str | None, loading: Loading) -> Updates:
         """Show what the model takes after a run."""
         choice = choose(catalog, holder, loaded, uploads, loading) if loaded else Choice(None, None, None)
-        if choice.description is None:
-            return {panel.details: gr.skip()}
+        if choice.problem:
+            return {panel.found: found_html(choice, catalog, holder)}
         return {panel.found: found_html(choice, catalog, holder), panel.details: details_of(choice, holder)}
+
+    def read_at_last(shown: str, uploads: dict[str, str], loaded: str | None, loading: Loading) -> Updates:
+        """Say no more that a file is being read."""
+        return loaded_now(uploads, loaded, loading) if READING in shown else {panel.found: gr.skip()}
 
     def unloaded(uploads: dict[str, str], loaded: str | None, loading: Loading) -> Updates:
         """Give the memory back; the next run loads again."""
@@ -286,7 +297,9 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     view.opened = blocks.load(opened, None, view.outputs, **QUIET, **AT_ONCE)
     view.opened.then(load_first, view.session, [panel.choice, panel.found, panel.details], **QUIET, **AT_ONCE)
     panel.choice.focus(listed, [panel.uploads], [panel.choice], **QUIET, **AT_ONCE)
-    panel.choice.input(chosen, [panel.choice, *view.session], view.outputs, **QUIET, **AGAIN)
+    # Gradio tells of a choice twice, and what the first one says at first may come last.
+    looked_into = panel.choice.input(chosen, [panel.choice, *view.session], view.outputs, **QUIET, **AGAIN)
+    looked_into.then(read_at_last, [panel.found, *view.session], [panel.found, panel.details], **QUIET, **AT_ONCE)
     panel.upload.upload(uploaded, [panel.upload, *view.session], view.outputs, **QUIET, **AGAIN)
     for control in (panel.weights, panel.precision):
         control.input(changed, [panel.weights, panel.precision, *view.session], view.outputs, **QUIET, **AGAIN)
