@@ -4,6 +4,7 @@ Letters: B images, C latent channels, N side of the latent.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 
@@ -21,7 +22,8 @@ BUDGET = 0.05
 MOST_LEARNED = 8  # images of one run
 ROWS_ENOUGH = 40  # places for each feature, after which the sketch hardly gets better
 PRACTICE_IMAGES = 4
-PATIENCE = 0.9  # a sketch that once took long, for the machine was busy, is tried again after a while
+RECENT = 5  # sketches, of which the fastest tells what one takes: a busy machine only adds to it
+PATIENCE = 0.9  # sketches that took long are tried again after a while
 
 
 class Previewer:
@@ -42,7 +44,7 @@ class Previewer:
         self.budget = budget
         self.sketch = Sketch(pipeline.vqvae.config.z_channels, pipeline.image_size)
         self.decode_seconds: float | None = None  # of one image
-        self.sketch_seconds = 0.0  # of one image
+        self.recent_sketches: deque[float] = deque(maxlen=RECENT)  # seconds of one image
         self.spent = 0.0  # in this run
         self._clock = clock
         self._start: float | None = None
@@ -86,10 +88,11 @@ class Previewer:
         affordable = int(left / max(self.decode_seconds, 1e-9))
         if affordable >= len(latents):
             return step.finished() + self._decode(latents)
-        if self.sketch.ready and self.sketch_seconds * len(latents) <= left:
+        fastest = min(self.recent_sketches, default=0.0)
+        if self.sketch.ready and fastest * len(latents) <= left:
             return step.finished() + self._draw(latents)
         if self.sketch.ready:
-            self.sketch_seconds *= PATIENCE
+            self.recent_sketches = deque([PATIENCE * fastest], RECENT)
             return None
         if affordable > 0:
             return step.finished() + self._decode(latents[:affordable])
@@ -108,7 +111,7 @@ class Previewer:
         """By the sketch."""
         begin = self._clock()
         pictures = self.sketch.draw(latents)
-        self.sketch_seconds = (self._clock() - begin) / len(latents)
+        self.recent_sketches.append((self._clock() - begin) / len(latents))
         return pictures
 
     def _probe(self, latents: Tensor) -> None:
