@@ -29,6 +29,11 @@ NUM_CLASSES, NUM_SCALES = 5, 4
         ({"cfg_scale": math.nan}, "cfg_scale must be"),
         ({"cfg_scale": math.inf}, "cfg_scale must be"),
         ({"cfg_scale": "4"}, "cfg_scale must be"),
+        ({"cfg_scale": [1.0, 2.0]}, "cfg_scale must be one number, or 4, one for each scale, not 2"),
+        ({"cfg_scale": [1.0, 2.0, -3.0, 4.0]}, "cfg_scale must be a finite number"),
+        ({"cfg_scale": [1.0, 2.0, 3.0, 4.0], "cfg_curve": "constant"}, "would change nothing"),
+        ({"cfg_scale": [1.0, 2.0, 3.0, 4.0], "cfg_start": 1}, "would change nothing"),
+        ({"cfg_scale": [1.0, 2.0, 3.0, 4.0], "cfg_end": 3}, "would change nothing"),
         ({"top_k": -1}, "top_k must be"),
         ({"top_k": 2.5}, "top_k must be"),
         ({"top_p": -0.1}, "top_p must be"),
@@ -94,6 +99,7 @@ def test_values_by_scale_need_a_known_number_of_scales():
         ({"cfg_end": 3}, [0, 1, 2, 0]),
         ({"cfg_curve": "constant", "cfg_start": 1, "cfg_end": 3}, [0, 3, 3, 0]),
         ({"cfg_scale": 0.0}, [0, 0, 0, 0]),
+        ({"cfg_scale": [2, 0, 5, 1]}, [2, 0, 5, 1]),
     ],
 )
 def test_guidance_at_each_scale(changes, guidance):
@@ -103,7 +109,8 @@ def test_guidance_at_each_scale(changes, guidance):
 
 
 @pytest.mark.parametrize(
-    ("changes", "count"), [({}, 4), ({"cfg_end": 3}, 3), ({"cfg_start": 3}, 4), ({"cfg_end": 1}, 0)]
+    ("changes", "count"),
+    [({}, 4), ({"cfg_end": 3}, 3), ({"cfg_start": 3}, 4), ({"cfg_end": 1}, 0), ({"cfg_scale": [0, 5, 0, 0]}, 2)],
 )
 def test_scales_that_need_the_unconditional_half(changes, count):
     assert SamplingOptions([0], **changes).guided_scales(NUM_SCALES) == count

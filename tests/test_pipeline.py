@@ -206,7 +206,10 @@ def test_every_control_alone_changes_the_image(pipe, name, value):
     assert not torch.equal(pipe(**{**base, name: value}).images, pipe(**base).images)
 
 
-@pytest.mark.parametrize(("name", "value"), [("top_k", [40, 40, 40, 1]), ("temperature", [1.0, 1.0, 1.0, 0.1])])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("cfg_scale", [4.0, 0.0, 0.0, 8.0]), ("top_k", [40, 40, 40, 1]), ("temperature", [1.0, 1.0, 1.0, 0.1])],
+)
 def test_control_by_scale_alone_changes_the_image(pipe, name, value):
     base = dict(class_labels=range(5), seed=range(5), output_type="pt")
     plain = pipe(**base, **{name: value[0]})

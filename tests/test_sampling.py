@@ -87,7 +87,13 @@ def rows_by_scale(models, monkeypatch, options):
 
 @pytest.mark.parametrize(
     ("changes", "rows"),
-    [({}, [4, 4, 4, 4]), ({"cfg_end": 2}, [4, 4, 2, 2]), ({"cfg_start": 3}, [4, 4, 4, 4]), ({"cfg_scale": 0}, [2] * 4)],
+    [
+        ({}, [4, 4, 4, 4]),
+        ({"cfg_end": 2}, [4, 4, 2, 2]),
+        ({"cfg_start": 3}, [4, 4, 4, 4]),
+        ({"cfg_scale": 0}, [2] * 4),
+        ({"cfg_scale": [2, 1, 0, 0]}, [4, 4, 2, 2]),
+    ],
 )
 def test_unconditional_half_ends_with_the_last_guided_scale(models, monkeypatch, changes, rows):
     assert rows_by_scale(models, monkeypatch, SamplingOptions([0, 1], **changes)) == rows
@@ -103,7 +109,13 @@ def test_leaving_the_unconditional_half_behind_keeps_the_tokens(models, seed):
     assert torch.equal(torch.cat(both_halves.tokens, dim=1), tokens_of(models, options))
 
 
-BY_SCALE = {"top_k": [20, 20, 20, 1], "temperature": [1.0, 1.0, 1.0, 0.2], "cfg_start": 3, "cfg_end": 3}
+BY_SCALE = {
+    "cfg_scale": [0.0, 4.0 * (1 / 3), 4.0 * (2 / 3), 9.0],
+    "top_k": [20, 20, 20, 1],
+    "temperature": [1.0, 1.0, 1.0, 0.2],
+    "cfg_start": 3,
+    "cfg_end": 3,
+}
 
 
 @pytest.mark.parametrize(("name", "value"), BY_SCALE.items())

@@ -7,6 +7,7 @@ from operator import index
 
 MAX_SEED = 2**63 - 1
 CFG_CURVES = ("ramp", "constant")
+BY_SCALE = ("cfg_scale", "top_k", "temperature")  # options that may have a value for each scale
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class SamplingOptions:
         class_labels: class index of each image; None for the unconditional class.
         seed: an int seeds one generator for the whole batch, draw for draw as the reference implementation; a sequence
             of ints seeds one generator an image, so that an image does not depend on its neighbours.
-        cfg_scale: strength of classifier-free guidance, >= 0; 0 is off.
+        cfg_scale: strength of classifier-free guidance, >= 0; 0 is off. One number, which follows `cfg_curve`; or a
+            sequence of one for each scale, the guidance there, which leaves `cfg_curve`, `cfg_start` and `cfg_end` at
+            their defaults.
         top_k: draw among the k likeliest tokens; 0, or the size of the vocabulary and more, is off. One number, or a
             sequence of one for each scale.
         top_p: draw among the likeliest tokens that hold this share of the probability, 0 to 1; 0 is off.
@@ -47,7 +50,7 @@ class SamplingOptions:
 
     class_labels: Sequence[int | None]
     seed: int | Sequence[int] = 0
-    cfg_scale: float = 4.0
+    cfg_scale: float | Sequence[float] = 4.0
     top_k: int | Sequence[int] = 900
     top_p: float = 0.95
     more_smooth: bool = False
@@ -58,7 +61,7 @@ class SamplingOptions:
 
     def __post_init__(self):
         """Keep own copies of the sequences, as plain tuples; tensors and arrays are welcome."""
-        for name in ("class_labels", "seed", "top_k", "temperature"):
+        for name in ("class_labels", "seed", *BY_SCALE):
             object.__setattr__(self, name, plain(getattr(self, name)))
 
     @property
@@ -78,13 +81,19 @@ class SamplingOptions:
             scale_index: 0-based.
             num_scales: of the model.
         """
-        guided = self.cfg_start <= scale_index < (self.cfg_end or num_scales)
-        rise = scale_index / max(1, num_scales - 1) if self.cfg_curve == "ramp" else 1.0
         return ScaleOptions(
-            guidance=self.cfg_scale * rise if guided else 0.0,
+            guidance=self._guidance(scale_index, num_scales),
             top_k=self.top_k[scale_index] if isinstance(self.top_k, tuple) else self.top_k,
             temperature=self.temperature[scale_index] if isinstance(self.temperature, tuple) else self.temperature,
         )
+
+    def _guidance(self, scale_index: int, num_scales: int) -> float:
+        if isinstance(self.cfg_scale, tuple):
+            return self.cfg_scale[scale_index]
+        if not self.cfg_start <= scale_index < (self.cfg_end or num_scales):
+            return 0.0
+        rise = scale_index / max(1, num_scales - 1) if self.cfg_curve == "ramp" else 1.0
+        return self.cfg_scale * rise
 
     def guided_scales(self, num_scales: int) -> int:
         """How many scales, from the first on, need the unconditional half: up to the last one with guidance."""
@@ -121,7 +130,7 @@ class SamplingOptions:
         for temperature in self.temperature if isinstance(self.temperature, tuple) else (self.temperature,):
             if not (is_real(temperature) and temperature > 0):
                 raise ValueError(f"temperature must be a finite number above 0 (1: none), not {temperature!r}")
-        for name in ("top_k", "temperature"):
+        for name in BY_SCALE:
             values = getattr(self, name)
             if isinstance(values, tuple) and num_scales is not None and len(values) != num_scales:
                 raise ValueError(f"{name} must be one number, or {num_scales}, one for each scale, not {len(values)}")
@@ -131,8 +140,15 @@ class SamplingOptions:
 
     def _check_guidance(self, num_scales: int | None) -> None:
         """The part of `check` about guidance."""
-        if not (is_real(self.cfg_scale) and self.cfg_scale >= 0):
-            raise ValueError(f"cfg_scale must be a finite number of at least 0 (0: off), not {self.cfg_scale!r}")
+        by_scale = isinstance(self.cfg_scale, tuple)
+        for cfg_scale in self.cfg_scale if by_scale else (self.cfg_scale,):
+            if not (is_real(cfg_scale) and cfg_scale >= 0):
+                raise ValueError(f"cfg_scale must be a finite number of at least 0 (0: off), not {cfg_scale!r}")
+        if by_scale and (self.cfg_curve, self.cfg_start, self.cfg_end) != (CFG_CURVES[0], 0, 0):
+            raise ValueError(
+                "cfg_scale has a value for each scale, so cfg_curve, cfg_start and cfg_end would change nothing; "
+                "leave them out, or give one cfg_scale"
+            )
         if self.cfg_curve not in CFG_CURVES:
             raise ValueError(f"cfg_curve must be {' or '.join(map(repr, CFG_CURVES))}, not {self.cfg_curve!r}")
         last = "the last scale" if num_scales is None else f"{num_scales - 1}, the last scale"

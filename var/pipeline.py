@@ -119,7 +119,7 @@ class VARPipeline:
         self,
         class_labels: Sequence[int | None],
         seed: int | Sequence[int] = 0,
-        cfg_scale: float = 4.0,
+        cfg_scale: float | Sequence[float] = 4.0,
         top_k: int | Sequence[int] = 900,
         top_p: float = 0.95,
         more_smooth: bool = False,
@@ -139,7 +139,8 @@ class VARPipeline:
             class_labels: class index of each image; None in the list: the unconditional class.
             seed: int, for one generator for the whole batch, draw for draw as the reference implementation; or list of
                 int, one generator an image, so that an image does not depend on its neighbours.
-            cfg_scale: strength of classifier-free guidance, >= 0; 0 is off.
+            cfg_scale: strength of classifier-free guidance, >= 0; 0 is off. One number, or a sequence of one for each
+                scale, which leaves `cfg_curve`, `cfg_start` and `cfg_end` at their defaults.
             top_k: draw among the k likeliest tokens; 0 is off. One number, or a sequence of one for each scale.
             top_p: draw among the likeliest tokens that hold this share of the probability, 0 to 1; 0 is off.
             more_smooth: embed mixtures of tokens: smoother, less diverse images.

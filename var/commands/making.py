@@ -66,7 +66,11 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"settings to begin with; options given beside it come first (default {PRESETS[0].key})",
     )
     parser.add_argument(
-        "--cfg-scale", type=float, metavar="T", help=f"guidance, 0 is off (default {default.cfg_scale})"
+        "--cfg-scale",
+        type=float,
+        nargs="+",
+        metavar="T",
+        help=f"guidance, 0 is off; one number, or one for each scale (default {default.cfg_scale})",
     )
     parser.add_argument(
         "--cfg-curve",
