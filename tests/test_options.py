@@ -6,7 +6,7 @@ import numpy
 import pytest
 import torch
 
-from var.options import SamplingOptions, from_first_to_last
+from var.options import SamplingOptions
 
 NUM_CLASSES, NUM_SCALES = 5, 4
 
@@ -126,17 +126,3 @@ def test_values_at_each_scale():
     options.check(NUM_CLASSES, NUM_SCALES)
     found = [options.at_scale(s, NUM_SCALES) for s in range(NUM_SCALES)]
     assert [(here.top_k, here.temperature) for here in found] == [(9, 1.0), (8, 0.9), (7, 0.8), (6, 0.7)]
-
-
-@pytest.mark.parametrize(
-    ("ends", "values"),
-    [((1.0, 0.4), (1.0, 0.8, 0.6, 0.4)), ((900, 600), (900, 800, 700, 600)), ((5, 6), (5, 5, 6, 6))],
-)
-def test_values_from_the_first_scale_to_the_last(ends, values):
-    found = from_first_to_last(*ends, NUM_SCALES)
-    assert found == pytest.approx(values)
-    assert {type(value) for value in found} == {type(ends[0])}
-
-
-def test_values_of_a_single_scale():
-    assert from_first_to_last(3, 9, 1) == (3,)

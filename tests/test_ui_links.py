@@ -18,9 +18,7 @@ VALUES = {
     "cfg_curve": "constant",
     "cfg_start": 1,
     "cfg_end": 5,
-    "by_scale": True,
-    "last_top_k": 100,
-    "last_temperature": 0.5,
+    "by_scale": {},
 }
 
 
@@ -34,8 +32,23 @@ def test_a_link_has_a_number_of_images_for_each_class():
     assert wanted.values["by_class"] and wanted.values["counts"] == {3: 1, None: 4}
 
 
-def test_values_of_the_last_scale_are_left_out_where_they_do_not_hold():
-    assert "last" not in to_query(None, VALUES | {"by_scale": False})
+def drawn(**rows):
+    """The value of the bars where some rows are drawn."""
+    return {"rows": {name: {"values": values, "own": True} for name, values in rows.items()}}
+
+
+def test_a_link_carries_a_value_for_each_scale():
+    bars = drawn(top_k=[900, 30], temperature=[1.0, 0.25])
+    wanted = from_query(dict(parse_qsl(to_query(None, VALUES | {"by_scale": bars}))))
+    assert wanted.values["by_scale"] == {"top_k": [900, 30], "temperature": [1.0, 0.25]}
+    assert (wanted.values["top_k"], wanted.values["temperature"], wanted.values["cfg_scale"]) == (30, 0.25, 1.5)
+    assert wanted.values["cfg_curve"] == "constant"
+
+
+def test_drawn_guidance_has_no_curve_in_a_link():
+    query = to_query(None, VALUES | {"by_scale": drawn(cfg_scale=[0.5, 8.0])})
+    assert "cfg=0.5,8&" in query and "cfg_start" not in query and "curve" not in query
+    assert from_query(dict(parse_qsl(query))).values["cfg_curve"] is None
 
 
 def test_a_page_without_settings_in_its_address_stays_as_it_is():

@@ -8,13 +8,14 @@ from tiny import write_trainer_file
 from var import VARPipeline
 from var.options import SamplingOptions
 from var.recipe import make_recipes
+from var.ui.by_scale import for_controls
 from var.ui.catalog import Catalog
 from var.ui.description import Description
 from var.ui.models import Loading, ModelHolder
 from var.ui.restore import Wanted, fitted, from_recipe, varied
 from var.ui.settings_events import dtype_for
 
-DESCRIPTION = Description("", ("Ant", "Bee", "Cat"), 64, 16, "CPU, float32", None)
+DESCRIPTION = Description("", ("Ant", "Bee", "Cat"), 64, 16, "CPU, float32", None, (1, 2, 3, 4))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_a_recipe_fills_the_controls(folder, recipe):
     values = from_recipe(recipe, Catalog(folder), {}, "a.pth").values
     assert (values["classes"], values["num_images"], values["seed"]) == ([2], 1, 5)
     assert (values["cfg_scale"], values["top_p"], values["cfg_start"]) == (3.0, 0.9, 2)
-    assert (values["by_scale"], values["top_k"], values["last_top_k"]) == (True, 10, 40)
+    assert (values["by_scale"], values["top_k"]) == ({"top_k": [10, 20, 30, 40]}, 40)
 
 
 def test_the_checkpoint_that_is_chosen_is_kept(folder, recipe):
@@ -78,11 +79,23 @@ def test_another_device_is_told_where_the_seed_comes_along(folder, recipe):
     assert not fitted(varied(wanted), DESCRIPTION, "cpu").note
 
 
-def test_values_in_uneven_steps_are_told(folder, recipe):
-    uneven = replace(recipe, options=replace(recipe.options, temperature=(1.0, 1.0, 1.0, 0.5)))
-    wanted = from_recipe(uneven, Catalog(folder), {}, "a.pth")
-    assert wanted.note.startswith("Temperature: only the ends are here")
-    assert (wanted.values["temperature"], wanted.values["last_temperature"]) == (1.0, 0.5)
+def test_values_by_scale_come_back_whole(folder, recipe):
+    options = replace(recipe.options, cfg_scale=(0.0, 5.0, 1.0, 2.0), temperature=(1.0, 1.0, 1.0, 0.5), cfg_start=0)
+    wanted = fitted(from_recipe(replace(recipe, options=options), Catalog(folder), {}, "a.pth"), DESCRIPTION, "cpu")
+    own = {"cfg_scale": [0.0, 5.0, 1.0, 2.0], "top_k": [10, 20, 30, 40], "temperature": [1.0, 1.0, 1.0, 0.5]}
+    assert (wanted.values["by_scale"], wanted.values["cfg_curve"], wanted.note) == (own, None, "")
+
+
+def test_values_by_scale_of_another_number_of_scales_are_told():
+    wanted = fitted(Wanted(for_controls({"cfg_scale": [1.0, 2.0]})), DESCRIPTION, "cpu")
+    assert wanted.note == "Guidance: the image has 2 scales, this checkpoint 4; its last holds."
+    assert (wanted.values["by_scale"], wanted.values["cfg_scale"], wanted.values["cfg_curve"]) == ({}, 2.0, "ramp")
+
+
+def test_values_by_scale_are_brought_back_into_their_ranges():
+    wanted = fitted(Wanted(for_controls({"top_k": [900, 20, 10, 800]})), DESCRIPTION, "cpu")
+    assert wanted.note == "Top-k: values beyond 0 to 64 became these."
+    assert (wanted.values["by_scale"], wanted.values["top_k"]) == ({"top_k": [64, 20, 10, 64]}, 64)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,7 @@ import pytest
 from tiny import write_trainer_file
 
 from var.ui.models import ModelHolder
-from var.ui.runs import Order, Sampling, carry_out
-
-NUM_SCALES, VOCAB_SIZE = 4, 64
+from var.ui.runs import Order, carry_out
 
 
 @pytest.fixture
@@ -22,7 +20,7 @@ def path(tmp_path):
 
 
 def order(path, class_labels=(1, 3), num_images=2, seed=10, **sampling):
-    return Order(path, class_labels, num_images, seed, Sampling(**({"top_k": 0} | sampling)))
+    return Order(path, class_labels, num_images, seed, {"top_k": 0} | sampling)
 
 
 def image(holder, order):
@@ -86,30 +84,15 @@ def test_a_recipe_tells_class_and_settings(holder, path):
         {"cfg_curve": "constant"},
         {"cfg_start": 3},
         {"cfg_end": 2},
-        {"last_top_k": 2},
-        {"last_temperature": 0.2},
+        {"cfg_scale": (1.0, 1.0, 1.0, 9.0)},
+        {"top_k": (0, 0, 0, 2)},
+        {"temperature": (2.0, 2.0, 2.0, 0.2)},
     ],
 )
 def test_each_setting_alone_changes_the_image(holder, path, change):
     # Such a small model is so sure of itself that its tokens are drawn from a flatter distribution.
     usual = {"class_labels": [1], "num_images": 1, "top_p": 0.95, "cfg_scale": 1.0, "temperature": 2.0}
     assert image(holder, order(path, **(usual | change))) != image(holder, order(path, **usual))
-
-
-def test_settings_of_the_last_scale_are_reached_in_even_steps():
-    arguments = Sampling(top_k=10, last_top_k=40, temperature=1.0, last_temperature=0.7).arguments(
-        NUM_SCALES, VOCAB_SIZE
-    )
-    assert arguments["top_k"] == (10, 20, 30, 40)
-    assert arguments["temperature"] == pytest.approx((1.0, 0.9, 0.8, 0.7))
-
-
-def test_a_top_k_that_is_off_at_one_end_is_all_tokens_there():
-    assert Sampling(top_k=1, last_top_k=0).arguments(NUM_SCALES, VOCAB_SIZE)["top_k"] == (1, 22, 43, 64)
-
-
-def test_one_value_for_all_scales_stays_one():
-    assert Sampling(top_k=10, last_top_k=10).arguments(NUM_SCALES, VOCAB_SIZE)["top_k"] == 10
 
 
 def test_nothing_more_is_computed_after_a_stop(holder, path):

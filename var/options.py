@@ -164,18 +164,6 @@ class SamplingOptions:
             )
 
 
-def from_first_to_last(first: float, last: float, num_scales: int) -> tuple[float, ...]:
-    """One value for each scale, in even steps; whole numbers where both ends are whole.
-
-    Args:
-        first: at the first scale.
-        last: at the last scale.
-        num_scales: of the model, at least 1.
-    """
-    values = [first + (last - first) * s / max(1, num_scales - 1) for s in range(num_scales)]
-    return tuple(round(value) for value in values) if is_whole(first) and is_whole(last) else tuple(values)
-
-
 def plain(value):
     """A sequence, tensor or array as a tuple; anything else as it is."""
     if hasattr(value, "tolist"):

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio_client.utils import is_file_obj_with_meta
 
+from ..recipe import option_names
 from .catalog import Catalog
 from .messages import USER_ERRORS, error_text
 
@@ -46,6 +47,11 @@ def named_file(catalog: Catalog, checkpoint: Any, uploads: bool = True) -> tuple
     if not isinstance(checkpoint, str | None):
         raise ValueError("checkpoint must be the name of a file in the checkpoints folder, or handle_file(...) of one.")
     return checkpoint or catalog.default() or "", catalog.resolve(checkpoint)
+
+
+def options_of(*values: Any) -> dict[str, Any]:
+    """Return the options of sampling by name; `values` are in the order of `SamplingOptions`."""
+    return dict(zip(option_names(), values, strict=True))
 
 
 def progress_info(scale_index: int, patch_nums: Sequence[int], images_done: int, num_images: int) -> dict[str, int]:

@@ -13,7 +13,7 @@ from ..axes import Names
 from ..compare import Cell, CellResult, ModelChoice
 from ..options import SamplingOptions, is_whole
 from ..pictures.sheets import DARK, LIGHT
-from .calls import api_errors, named_file, progress_info
+from .calls import api_errors, named_file, options_of, progress_info
 from .catalog import Catalog
 from .comparisons import Models, Pace, ask, carry_out, cell_label, write_files
 from .models import ModelHolder
@@ -84,22 +84,8 @@ def compare_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options:
         with api_errors(catalog, checkpoint), TemporaryDirectory() as folder:
             name, path = named_file(catalog, checkpoint, options.uploads)
             description = holder.describe(path)
-            base = base_cell(
-                name,
-                class_label,
-                seed,
-                len(description.class_names),
-                {
-                    "cfg_scale": cfg_scale,
-                    "top_k": top_k,
-                    "top_p": top_p,
-                    "more_smooth": more_smooth,
-                    "temperature": temperature,
-                    "cfg_curve": cfg_curve,
-                    "cfg_start": cfg_start,
-                    "cfg_end": cfg_end,
-                },
-            )
+            sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
+            base = base_cell(name, class_label, seed, len(description.class_names), sampling)
             names = Names(description.class_names, list(dict.fromkeys((name, *catalog.names()))))
             comparison = ask([(x_kind, x_values), (y_kind, y_values), (z_kind, z_values)], base, names)
             models = Models(holder, lambda asked: path if asked == name else catalog.resolve(asked))

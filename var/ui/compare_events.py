@@ -32,7 +32,7 @@ from .messages import USER_ERRORS, error_banner, error_text, status_line, waitin
 from .models import Loading
 from .parts import MODEL_QUEUE, Parts, Updates
 from .restore import from_recipe
-from .sampling_controls import num_scales_of, sampling_of
+from .sampling_controls import sampling_of
 from .settings_events import fill_from
 from .turns import RunControl
 
@@ -83,12 +83,11 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
             raise ValueError("No class chosen. Choose one under Classes, or let the class vary.")
         if settings["seed"] is None:
             raise ValueError("The seed is empty. Type a whole number, or press the die.")
-        sampling = sampling_of(settings).arguments(num_scales_of(description), description.vocab_size)
         base = Cell(
             ModelChoice(name, loading.weights, loading.dtype),
-            SamplingOptions((labels or [None])[:1], (settings["seed"],), **sampling),
+            SamplingOptions((labels or [None])[:1], (settings["seed"],), **sampling_of(settings)),
         )
-        base.options.check(len(description.class_names), num_scales_of(description))
+        base.options.check(len(description.class_names), len(description.patch_nums))
         return ask(typed, base, Names(description.class_names, parts.catalog.names(values[checkpoint.uploads])))
 
     def show_plan(values: dict) -> str:

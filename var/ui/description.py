@@ -41,7 +41,7 @@ class Description:
         image_size: pixels per side.
         placement: where it runs, device and precision, such as "CPU, float32".
         vae_file: name of the file that the VQVAE was taken from; None when the checkpoint carries its own.
-        num_scales: token maps of an image.
+        patch_nums: side of the token map of each scale.
         trained_classes: the classes that look trained, where the others do not; None where all may be.
         defaults: what its authors sample with: `cfg_scale`, `top_k`, `top_p`; empty where that is not known.
         weights: "ema" or "raw" where the file has both, and these are in use; otherwise None.
@@ -58,7 +58,7 @@ class Description:
     image_size: int
     placement: str
     vae_file: str | None
-    num_scales: int = 0
+    patch_nums: tuple[int, ...] = ()
     trained_classes: tuple[int, ...] | None = None
     defaults: Mapping[str, float] = field(default_factory=dict)
     weights: str | None = None
@@ -114,7 +114,7 @@ def describe_pair(
         image_size=side,
         placement=describe(device, dtype),
         vae_file=pair.vae.path.name if pair.vae else None,
-        num_scales=config.num_scales,
+        patch_nums=config.patch_nums,
         trained_classes=classes.trained,
         defaults=defaults,
         weights=checkpoint.weights,

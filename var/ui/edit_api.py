@@ -7,12 +7,12 @@ from gradio_client.utils import is_file_obj_with_meta
 from PIL import Image
 
 from ..pictures.images import open_image
-from .calls import api_errors
+from .calls import api_errors, options_of
 from .catalog import Catalog
 from .generate_api import as_labels, named_order, result_of
 from .models import ModelHolder
 from .options import PageOptions
-from .runs import Edit, Sampling
+from .runs import Edit
 from .turns import Line
 
 
@@ -34,7 +34,7 @@ def edit_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: Pa
         checkpoint: str | dict = "",
         num_images: int | list[int] = 1,
         seed: int = 0,
-        cfg_scale: float = 4.0,
+        cfg_scale: float | list[float] = 4.0,
         top_k: int | list[int] = 900,
         top_p: float = 0.95,
         more_smooth: bool = False,
@@ -54,7 +54,7 @@ def edit_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: Pa
             checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
             num_images: images of each class, or a list with a number for each; at most 64 in all.
             seed: seed of the first image; each further image takes the next number.
-            cfg_scale: guidance, 0 is off.
+            cfg_scale: guidance, 0 is off; one number, or one for each scale, without cfg_curve, cfg_start and cfg_end.
             top_k: draw each token from the k likeliest, 0 is off; one number, or one for each scale.
             top_p: draw from the likeliest tokens that make up this share, 0 is off.
             more_smooth: blend tokens instead of picking one, for softer images.
@@ -71,7 +71,7 @@ def edit_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: Pa
         with api_errors(catalog, checkpoint), line.turn():
             keep = Image.new("L", (1, 1)) if mask is None else picture(mask, "mask").convert("L")
             wanted = Edit(picture(image, "image"), keep, keep_scales)
-            sampling = Sampling(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
+            sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
             name, order = named_order(
                 catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling, edit=wanted
             )

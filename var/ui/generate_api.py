@@ -8,12 +8,12 @@ from typing import Any
 
 import gradio as gr
 
-from .calls import api_errors, named_file, progress_info
+from .calls import api_errors, named_file, options_of, progress_info
 from .catalog import Catalog
 from .images_panel import Folder
 from .models import ModelHolder
 from .options import PageOptions
-from .runs import Edit, Order, Sampling, carry_out
+from .runs import Edit, Order, carry_out
 from .turns import Line
 
 
@@ -34,7 +34,7 @@ def generate_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options
         checkpoint: str | dict = "",
         num_images: int | list[int] = 1,
         seed: int = 0,
-        cfg_scale: float = 4.0,
+        cfg_scale: float | list[float] = 4.0,
         top_k: int | list[int] = 900,
         top_p: float = 0.95,
         more_smooth: bool = False,
@@ -50,7 +50,7 @@ def generate_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options
             checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
             num_images: images of each class, or a list with a number for each; at most 64 in all.
             seed: seed of the first image; each further image takes the next number.
-            cfg_scale: guidance, 0 is off.
+            cfg_scale: guidance, 0 is off; one number, or one for each scale, without cfg_curve, cfg_start and cfg_end.
             top_k: draw each token from the k likeliest, 0 is off; one number, or one for each scale.
             top_p: draw from the likeliest tokens that make up this share, 0 is off.
             more_smooth: blend tokens instead of picking one, for softer images.
@@ -65,7 +65,7 @@ def generate_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options
                 scale, num_scales, images_done and num_images.
         """
         with api_errors(catalog, checkpoint), line.turn():
-            sampling = Sampling(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
+            sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
             name, order = named_order(catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling)
             yield from result_of(holder, name, order)
 

@@ -6,7 +6,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..options import CFG_CURVES
+from .by_scale import for_controls, own_values
 from .restore import Wanted
+from .sampling_controls import CURVE_CONTROLS
 
 NO_CLASS_WORD = "none"
 MOST_LETTERS = 2000  # of one value
@@ -19,18 +21,22 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def wholes(text: str) -> int | list[int]:
-    """Return a whole number, or several that stand between commas."""
-    numbers = [whole(part) for part in text.split(",")]
-    return numbers[0] if len(numbers) == 1 else numbers
-
-
 def real(text: str) -> float:
     """Return a finite number."""
     number = float(text)
     if not math.isfinite(number):
         raise ValueError
     return number
+
+
+def one_or_more(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return what reads a value, or several that stand between commas."""
+
+    def read_all(text: str) -> Any:
+        values = [read(part) for part in text.split(",")]
+        return values[0] if len(values) == 1 else values
+
+    return read_all
 
 
 def flag(text: str) -> bool:
@@ -53,18 +59,16 @@ def curve(text: str) -> str:
 # Name in the link, name of the control, how it is read.
 PARAMETERS: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
     ("classes", "classes", labels),
-    ("images", "num_images", wholes),
+    ("images", "num_images", one_or_more(whole)),
     ("seed", "seed", whole),
-    ("cfg", "cfg_scale", real),
-    ("top_k", "top_k", whole),
+    ("cfg", "cfg_scale", one_or_more(real)),
+    ("top_k", "top_k", one_or_more(whole)),
     ("top_p", "top_p", real),
-    ("temperature", "temperature", real),
+    ("temperature", "temperature", one_or_more(real)),
     ("smooth", "more_smooth", flag),
     ("curve", "cfg_curve", curve),
     ("cfg_start", "cfg_start", whole),
     ("cfg_end", "cfg_end", whole),
-    ("last_top_k", "last_top_k", whole),
-    ("last_temperature", "last_temperature", real),
 )
 
 
@@ -87,7 +91,7 @@ def from_query(parameters: Mapping[str, str]) -> Wanted | None:
         return None
     if values:
         values |= numbers_by_class(values)
-        values["by_scale"] = "last_top_k" in values or "last_temperature" in values
+        values = for_controls(values)
     note = f"Not understood in the link, and left out: {', '.join(unread)}." if unread else ""
     return Wanted(values, checkpoint, note=note)
 
@@ -110,14 +114,15 @@ def to_query(checkpoint: str | None, values: Mapping[str, Any]) -> str:
             each of them.
     """
     query = {"checkpoint": checkpoint} if checkpoint else {}
+    own = own_values(values["by_scale"])
     for name, control, _ in PARAMETERS:
-        value = values[control]
-        if value is None or control.startswith("last_") and not values["by_scale"]:
+        value = own.get(control, values[control])
+        if value is None or "cfg_scale" in own and control in CURVE_CONTROLS:
             continue
         if control == "classes":
             value = ",".join(NO_CLASS_WORD if label is None else str(label) for label in value)
         elif isinstance(value, list):
-            value = ",".join(map(str, value))
+            value = ",".join(f"{number:g}" if isinstance(number, float) else str(number) for number in value)
         elif isinstance(value, bool):
             value = int(value)
         elif isinstance(value, float):

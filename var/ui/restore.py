@@ -1,13 +1,14 @@
 """Settings from elsewhere, of a PNG made here or of a link, as values of the page's controls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..file_hash import short_hash
-from ..options import from_first_to_last
-from ..recipe import Recipe, describe_differences
+from ..options import CFG_CURVES
+from ..recipe import Recipe, describe_differences, option_names
 from . import classes, counts, settings_panel
+from .by_scale import for_controls
 from .catalog import Catalog
 from .description import Description
 
@@ -19,8 +20,8 @@ class Wanted:
     """Settings to fill the controls with.
 
     Args:
-        values: by the controls' names; `classes` is a list of class labels, None for no class, and `counts` are images
-            by class label. What is not named stays.
+        values: by the controls' names; `classes` is a list of class labels, None for no class, `counts` are images
+            by class label, and `by_scale` lists of a value for each scale by option. What is not named stays.
         checkpoint: name of the checkpoint in the list; None: whatever is chosen.
         weights: "ema" or "raw" of that checkpoint; None: the usual.
         device: kind of device that made the image of this seed, such as "cpu"; None: it does not matter.
@@ -56,16 +57,7 @@ def from_recipe(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], ch
     notes = [note] if note else []
     if recipe.edited:
         notes.append(EDITED)
-    uneven = [name for name in ("top_k", "temperature") if not is_even(getattr(recipe.options, name))]
-    if uneven:
-        names = " and ".join(settings_panel.LABELS[name] for name in uneven)
-        notes.append(f"{names}: only the ends are here, the image has other steps from scale to scale.")
     return Wanted(values_of(recipe), name, recipe.weights, recipe.device, recipe.dtype, " ".join(notes))
-
-
-def is_even(value: float | tuple) -> bool:
-    """Whether the page's controls can say a value: one for all scales, or even steps from scale to scale."""
-    return not isinstance(value, tuple) or value == from_first_to_last(value[0], value[-1], len(value))
 
 
 def varied(wanted: Wanted) -> Wanted:
@@ -95,17 +87,9 @@ def hash_of(catalog: Catalog, uploads: Mapping[str, str], name: str | None) -> s
 
 def values_of(recipe: Recipe) -> dict[str, Any]:
     """Return the controls' values that make an image again, alone."""
-    options = recipe.options
-    values = {name: getattr(options, name) for name in ("cfg_scale", "top_p", "more_smooth")}
-    values |= {name: getattr(options, name) for name in ("cfg_curve", "cfg_start", "cfg_end")}
-    values |= {"classes": [recipe.class_label], "num_images": 1, "by_class": False}
-    values |= {"seed": recipe.seed, "by_scale": False}
-    for name in ("top_k", "temperature"):
-        value = getattr(options, name)
-        first, last = (value[0], value[-1]) if isinstance(value, tuple) else (value, value)
-        values |= {name: first, f"last_{name}": last}
-        values["by_scale"] |= isinstance(value, tuple)
-    return values
+    values = {name: getattr(recipe.options, name) for name in option_names()}
+    values |= {"classes": [recipe.class_label], "num_images": 1, "by_class": False, "seed": recipe.seed}
+    return for_controls(values)
 
 
 def fitted(wanted: Wanted, description: Description, device: str) -> Wanted:
@@ -132,8 +116,38 @@ def fitted(wanted: Wanted, description: Description, device: str) -> Wanted:
         numbers = {classes.NO_CLASS if label is None else label: count for label, count in values["counts"].items()}
         numbers = {label: min(max(count, 1), counts.MOST_IMAGES_A_CLASS) for label, count in numbers.items()}
         values["counts"] = counts.rows(description, values.get("classes", ()), numbers, 1)
-    for name, (least, most) in settings_panel.limits(description).items():
+    limits = settings_panel.limits(description)
+    for name, (least, most) in limits.items():
         if name in values and not least <= values[name] <= most:
             asked, values[name] = values[name], min(max(values[name], least), most)
-            notes.append(f"{settings_panel.LABELS[name]} {asked:g} became {values[name]:g}, as far as it goes here.")
+            if name not in values.get("by_scale", ()):
+                label = settings_panel.LABELS[name]
+                notes.append(f"{label} {asked:g} became {values[name]:g}, as far as it goes here.")
+    if values.get("by_scale"):
+        values["by_scale"], lost = by_scale_within(values["by_scale"], limits, len(description.patch_nums))
+        notes += lost
+        if "cfg_scale" not in values["by_scale"] and values.get("cfg_curve") is None:
+            values["cfg_curve"] = CFG_CURVES[0]
     return replace(wanted, values=values, note=" ".join(notes))
+
+
+def by_scale_within(
+    asked: Mapping[str, Sequence[float]], limits: Mapping[str, tuple[float, float]], num_scales: int
+) -> tuple[dict[str, list[float]], list[str]]:
+    """Return the values by scale as far as a checkpoint has them, and what is not as asked, a sentence each.
+
+    Args:
+        asked: by option.
+        limits: the least and the largest value of each option.
+        num_scales: of the checkpoint.
+    """
+    kept, notes = {}, []
+    for name, numbers in asked.items():
+        label, (least, most) = settings_panel.LABELS[name], limits[name]
+        if len(numbers) != num_scales:
+            notes.append(f"{label}: the image has {len(numbers)} scales, this checkpoint {num_scales}; its last holds.")
+            continue
+        kept[name] = [min(max(number, least), most) for number in numbers]
+        if kept[name] != list(numbers):
+            notes.append(f"{label}: values beyond {least:g} to {most:g} became these.")
+    return kept, notes

@@ -1,15 +1,16 @@
 """A generation as the page asks for it: what is asked, checked; the images as they come; how it is stopped."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL.Image import Image
 from torch import Tensor
 
-from ..options import SamplingOptions, from_first_to_last, is_whole
+from ..options import SamplingOptions, is_whole
 from ..pictures.images import read_mask
 from ..pipeline import Step, VARPipeline, check_keep_scales
 from ..recipe import Recipe, make_recipes
@@ -22,56 +23,6 @@ MOST_IMAGES = 64
 # is finished when a run is stopped is kept.
 BATCH_ON_CPU, BATCH = 8, 32
 EARLIEST_ESTIMATE = 0.15  # share of the work after which the rest is estimated
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are drawn, as the page's controls say it.
-
-    Args:
-        cfg_scale: guidance, 0 and up.
-        top_k: 0 is off; one for each scale where it is a sequence.
-        top_p: 0 to 1, 0 is off.
-        more_smooth: blend tokens instead of picking one.
-        temperature: above 0; one for each scale where it is a sequence.
-        cfg_curve: "ramp" or "constant".
-        cfg_start: the first scale with guidance, 0-based.
-        cfg_end: the first scale without guidance again; 0 is off.
-        last_top_k: at the last scale, with even steps from `top_k` at the first; None: the same at all scales.
-        last_temperature: the same of the temperature.
-    """
-
-    cfg_scale: float = SamplingOptions.cfg_scale
-    top_k: int | Sequence[int] = SamplingOptions.top_k
-    top_p: float = SamplingOptions.top_p
-    more_smooth: bool = SamplingOptions.more_smooth
-    temperature: float | Sequence[float] = SamplingOptions.temperature
-    cfg_curve: str = SamplingOptions.cfg_curve
-    cfg_start: int = SamplingOptions.cfg_start
-    cfg_end: int = SamplingOptions.cfg_end
-    last_top_k: int | None = None
-    last_temperature: float | None = None
-
-    def arguments(self, num_scales: int, vocab_size: int) -> dict:
-        """Return the keyword arguments of `VARPipeline.stream`."""
-        top_k, last_top_k = self.top_k, self.last_top_k
-        if last_top_k is not None and last_top_k != top_k:  # "off" is all tokens, also between the ends
-            top_k, last_top_k = top_k or vocab_size, last_top_k or vocab_size
-        return {
-            "cfg_scale": self.cfg_scale,
-            "top_k": over_scales(top_k, last_top_k, num_scales),
-            "top_p": self.top_p,
-            "more_smooth": self.more_smooth,
-            "temperature": over_scales(self.temperature, self.last_temperature, num_scales),
-            "cfg_curve": self.cfg_curve,
-            "cfg_start": self.cfg_start,
-            "cfg_end": self.cfg_end,
-        }
-
-
-def over_scales(first, last, num_scales: int):
-    """Return one value a scale from the first to the last; `first` alone where there is no other."""
-    return first if last is None or last == first else from_first_to_last(first, last, num_scales)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +49,7 @@ class Order:
         class_labels: class index of each class asked for, 0 and up; None: no class.
         num_images: images of each class, 1 and up; or one number for each class.
         seed: seed of the first image; each image takes the next number, so that it can be made again alone.
-        sampling: how tokens are drawn.
+        sampling: how tokens are drawn: arguments of `VARPipeline.stream` by name; those left out have their defaults.
         loading: how the checkpoint is loaded; None: the usual way.
         edit: the image of which a part is made anew, as often as there are images to make; None: all is made anew.
     """
@@ -107,7 +58,7 @@ class Order:
     class_labels: Sequence[int | None]
     num_images: int | Sequence[int]
     seed: int
-    sampling: Sampling = Sampling()
+    sampling: Mapping[str, Any] = field(default_factory=dict)
     loading: Loading | None = None
     edit: Edit | None = None
 
@@ -213,8 +164,7 @@ def carry_out(holder: ModelHolder, order: Order, stop: StopSignal, *, previews: 
     start = time.perf_counter()
     with holder.use(order.path, order.loading) as pipeline:
         config = pipeline.var.config
-        arguments = order.sampling.arguments(config.num_scales, config.vocab_size)
-        options = SamplingOptions(order.image_labels, order.image_seeds, **arguments)
+        options = SamplingOptions(order.image_labels, order.image_seeds, **order.sampling)
         options.check(config.num_classes, config.num_scales)
         if order.edit is not None:
             check_edit(order.edit, config.patch_nums)

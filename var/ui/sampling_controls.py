@@ -1,6 +1,6 @@
 """The controls of how tokens are drawn: guidance, top-k, top-p, temperature; their ranges; the presets for them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -8,13 +8,15 @@ from gradio.components import Component
 
 from ..options import CFG_CURVES
 from ..presets import PRESETS, Preset
+from ..recipe import option_names
+from .by_scale import own_values, value_of
 from .description import Description
-from .runs import Sampling
 
 MOST_GUIDANCE = 10
+GUIDANCE_STEP = 0.1
 MOST_TEMPERATURE = 2
-LEAST_TEMPERATURE = 0.05
-USUAL_NUM_SCALES = 10
+LEAST_TEMPERATURE = TEMPERATURE_STEP = 0.05
+USUAL_PATCH_NUMS = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
 USUAL_VOCAB_SIZE = 4096
 LABELS = {
     "cfg_scale": "Guidance",
@@ -23,9 +25,8 @@ LABELS = {
     "temperature": "Temperature",
     "cfg_start": "Scales without guidance at first",
     "cfg_end": "Guidance ends after scale",
-    "last_temperature": "Temperature at the last scale",
-    "last_top_k": "Top-k at the last scale",
 }
+CURVE_CONTROLS = ("cfg_curve", "cfg_start", "cfg_end")
 CURVE_NAMES = {"ramp": "Rising", "constant": "Constant"}
 
 
@@ -36,7 +37,7 @@ def create_sampling_controls(description: Description | None, values: Mapping[st
             0,
             MOST_GUIDANCE,
             value=values["cfg_scale"],
-            step=0.1,
+            step=GUIDANCE_STEP,
             label=LABELS["cfg_scale"],
             info="Higher keeps closer to the class, lower varies more. 0 is off.",
             elem_id="guidance",
@@ -65,7 +66,7 @@ def create_sampling_controls(description: Description | None, values: Mapping[st
             LEAST_TEMPERATURE,
             MOST_TEMPERATURE,
             value=values["temperature"],
-            step=0.05,
+            step=TEMPERATURE_STEP,
             label=LABELS["temperature"],
             info="Below 1 likelier tokens, above 1 more surprising ones.",
             elem_id="temperature",
@@ -111,42 +112,29 @@ def create_guidance_controls(description: Description | None, values: Mapping[st
     }
 
 
-def create_last_controls(description: Description | None, values: Mapping[str, Any]) -> dict[str, Component]:
-    """Lay out what holds at the last scale where it is not what holds at the first."""
-    return {
-        "last_temperature": gr.Slider(
-            LEAST_TEMPERATURE,
-            MOST_TEMPERATURE,
-            value=values["last_temperature"],
-            step=0.05,
-            label=LABELS["last_temperature"],
-            elem_id="last-temperature",
-            buttons=[],
-        ),
-        "last_top_k": gr.Slider(
-            value=values["last_top_k"],
-            **top_k_range(description),
-            step=1,
-            label=LABELS["last_top_k"],
-            info="0 is all tokens.",
-            elem_id="last-top-k",
-            buttons=[],
-        ),
-    }
-
-
 def sampling_values(preset: Preset, description: Description | None) -> dict[str, Any]:
     """Return the value of every control of sampling that a preset stands for."""
     settings = preset.settings(vocab_size_of(description))
-    last = {"last_top_k": settings["top_k"], "last_temperature": settings["temperature"]}
-    return settings | last | {"by_scale": False}
+    return settings | {"by_scale": bars(description, settings)}
 
 
-def sampling_of(values: Mapping[str, Any]) -> Sampling:
-    """Return how tokens are drawn as the controls say it."""
-    names = set(Sampling.__dataclass_fields__) - {"last_top_k", "last_temperature"}
-    last = {name: values[name] if values["by_scale"] else None for name in ("last_top_k", "last_temperature")}
-    return Sampling(**{name: values[name] for name in names}, **last)
+def bars(
+    description: Description | None, values: Mapping[str, Any], own: Mapping[str, Sequence[float]] | None = None
+) -> dict[str, Any]:
+    """Return what the bars show; arguments as of `by_scale.value_of`."""
+    limits = {
+        "cfg_scale": (0, MOST_GUIDANCE, GUIDANCE_STEP),
+        "temperature": (LEAST_TEMPERATURE, MOST_TEMPERATURE, TEMPERATURE_STEP),
+        "top_k": (0, vocab_size_of(description), 1),
+    }
+    return value_of(patch_nums_of(description), limits, values, own)
+
+
+def sampling_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how tokens are drawn as the controls say it: arguments of `VARPipeline.stream`."""
+    own = own_values(values["by_scale"])
+    beside = CURVE_CONTROLS if "cfg_scale" in own else ()  # drawn guidance has no curve
+    return {name: own.get(name, values[name]) for name in option_names() if name not in beside}
 
 
 def presets_of(description: Description | None) -> tuple[Preset, ...]:
@@ -173,9 +161,9 @@ def vocab_size_of(description: Description | None) -> int:
     return description.vocab_size if description else USUAL_VOCAB_SIZE
 
 
-def num_scales_of(description: Description | None) -> int:
-    """Return the number of scales; the usual one where there is no checkpoint yet."""
-    return (description.num_scales if description else 0) or USUAL_NUM_SCALES
+def patch_nums_of(description: Description | None) -> tuple[int, ...]:
+    """Return the sides of the token maps; the usual ones where there is no checkpoint yet."""
+    return (description.patch_nums if description else ()) or USUAL_PATCH_NUMS
 
 
 def top_k_range(description: Description | None) -> dict[str, int]:
@@ -185,21 +173,19 @@ def top_k_range(description: Description | None) -> dict[str, int]:
 
 def scale_range(description: Description | None) -> dict[str, int]:
     """Return the limits of the sliders that name a scale."""
-    return {"minimum": 0, "maximum": max(1, num_scales_of(description) - 1)}
+    return {"minimum": 0, "maximum": max(1, len(patch_nums_of(description)) - 1)}
 
 
 def ranges(description: Description) -> dict[str, dict[str, int]]:
     """Return the limits of the controls that depend on the checkpoint, by name."""
     top_k, scale = top_k_range(description), scale_range(description)
-    return {"top_k": top_k, "last_top_k": top_k, "cfg_start": scale, "cfg_end": scale}
+    return {"top_k": top_k, "cfg_start": scale, "cfg_end": scale}
 
 
 def limits() -> dict[str, tuple[float, float]]:
     """Return the least and the largest value of every control whose range is the same for all checkpoints, by name."""
-    temperature = (LEAST_TEMPERATURE, MOST_TEMPERATURE)
     return {
         "cfg_scale": (0, MOST_GUIDANCE),
         "top_p": (0, 1),
-        "temperature": temperature,
-        "last_temperature": temperature,
+        "temperature": (LEAST_TEMPERATURE, MOST_TEMPERATURE),
     }

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from ..device import DTYPES
+from ..options import CFG_CURVES
 from ..recipe import from_png
 from . import classes, counts, sampling_controls, settings_panel
+from .by_scale import CONTROLS, followed, own_values
 from .checkpoint_events import CheckpointView
 from .checkpoint_panel import choose
 from .description import Description
@@ -26,8 +29,7 @@ COPY_LINK = """(query) => {
   history.replaceState(null, "", address);
   navigator.clipboard?.writeText(address);
 }"""
-PRESET_CONTROLS = ("cfg_scale", "top_k", "top_p", "temperature", "more_smooth", "cfg_curve", "cfg_start", "cfg_end")
-PRESET_CONTROLS += ("by_scale", "last_top_k", "last_temperature")
+SAMPLING_CONTROLS = ("cfg_scale", "top_k", "top_p", "temperature", "more_smooth", "cfg_curve", "cfg_start", "cfg_end")
 
 
 def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.State:
@@ -100,9 +102,9 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
 
     wanted_state = gr.State(None)
     panel.presets.input(preset_chosen, [panel.presets, *where], panel.shown(), **at_once)
-    for name in PRESET_CONTROLS:
+    for name in SAMPLING_CONTROLS:
         controls[name].input(None, None, [panel.presets], js="() => null", **at_once)
-    controls["by_scale"].input(lambda on: gr.update(visible=on), [controls["by_scale"]], [panel.last_values], **at_once)
+    wire_by_scale(panel)
     counted = [controls[name] for name in ("by_class", "classes", "counts", "num_images")] + where
     shown = [controls["counts"], panel.own_counts]
     controls["by_class"].input(count_rows, counted, shown, **at_once)
@@ -130,6 +132,35 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     return wanted_state
 
 
+def wire_by_scale(panel: settings_panel.SettingsPanel) -> None:
+    """Connect the bars with the controls that hold for all scales: what was touched last holds."""
+    controls, bars = panel.controls, panel.controls["by_scale"]
+    at_once = {"show_progress": "hidden", "api_visibility": "private", "queue": False, "trigger_mode": "always_last"}
+    curve = [controls[name] for name in sampling_controls.CURVE_CONTROLS]
+
+    def follow(control: str, data: dict[gr.blocks.Block, Any]) -> Updates:
+        values = values_from(data, {name: controls[name] for name in SAMPLING_CONTROLS})
+        updates = {bars: followed(data[bars], control, values)}
+        if control in CONTROLS["cfg_scale"] and values["cfg_curve"] is None:  # it was drawn
+            updates[controls["cfg_curve"]] = CFG_CURVES[0]
+        return updates
+
+    def drawn(value: Any) -> Updates:
+        updates = {panel.presets: None}
+        if "cfg_scale" in own_values(value):
+            updates |= {controls["cfg_curve"]: None, controls["cfg_start"]: 0, controls["cfg_end"]: 0}
+        return updates
+
+    def reset(data: dict[gr.blocks.Block, Any], event: gr.EventData) -> Updates:
+        return follow(event.row, data) if event.row in CONTROLS else {panel.presets: None}
+
+    asked = {bars, *(controls[name] for name in SAMPLING_CONTROLS)}
+    for name in sorted({control for row in CONTROLS.values() for control in row}):
+        controls[name].input(partial(follow, name), asked, [bars, controls["cfg_curve"]], **at_once)
+    bars.input(drawn, [bars], [panel.presets, *curve], **at_once)
+    bars.click(reset, asked, [panel.presets, bars, controls["cfg_curve"]], **at_once)
+
+
 def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, wanted_state: gr.State) -> Any:
     """Fill the controls, after an event that put settings into `wanted_state`; returns the last event."""
     panel = parts.settings
@@ -152,18 +183,21 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
             return view.refuse(choice, uploads, loaded, loading)
         return view.show(choice, uploads, is_new=True)
 
-    def fill(wanted: Wanted | None, name: str | None, uploads: dict[str, str]) -> Updates:
-        description = describe(parts, name, uploads)
+    def fill(data: dict[gr.blocks.Block, Any]) -> Updates:
+        wanted = data[wanted_state]
+        description = describe(parts, data[parts.checkpoint.choice], data[parts.checkpoint.uploads])
         if wanted is None or description is None:
             return {wanted_state: None}
         wanted = fitted(wanted, description, parts.holder.placement()[0].type)
-        updates = settings_panel.value_updates(panel, wanted.values)
+        held = values_from(data, panel.controls) | wanted.values
+        bars = sampling_controls.bars(description, held, wanted.values.get("by_scale"))
+        updates = settings_panel.value_updates(panel, {**wanted.values, "by_scale": bars})
         note = wanted.note or ("Settings restored." if wanted.values else "")
         return updates | {panel.presets: None, panel.note: hint_line(note), wanted_state: None}
 
     selected = event.then(select, [wanted_state, *view.session], view.outputs, **quiet)
-    where = [parts.checkpoint.choice, parts.checkpoint.uploads]
-    return selected.then(fill, [wanted_state, *where], [*panel.shown(), panel.note, wanted_state], **quiet)
+    asked = {wanted_state, parts.checkpoint.choice, parts.checkpoint.uploads, *panel.controls.values()}
+    return selected.then(fill, asked, [*panel.shown(), panel.note, wanted_state], **quiet)
 
 
 def dtype_for(wanted: Wanted, holder: ModelHolder, loading: Loading) -> str | None:

@@ -9,12 +9,12 @@ import gradio as gr
 from gradio.components import Component
 
 from . import classes, counts, sampling_controls
+from .by_scale import create_by_scale
 from .counts import MOST_IMAGES_A_CLASS
 from .description import Description
 from .runs import MOST_IMAGES
 from .sampling_controls import (
     create_guidance_controls,
-    create_last_controls,
     create_sampling_controls,
     preset_choices,
     presets_of,
@@ -34,8 +34,7 @@ class SettingsPanel:
 
     Args:
         controls: what a run is made of, by name: `classes`, `num_images`, `counts`, which hold where `by_class` is on,
-            `seed`, and the fields of `Sampling`, with `by_scale` to say whether `last_top_k` and `last_temperature`
-            hold.
+            `seed`, the options of sampling, and `by_scale`, the bars of what holds at each scale.
         presets: names of settings that go well together.
         random_classes, all_classes, no_class: buttons below the list of classes.
         dice: rolls the seed.
@@ -44,7 +43,6 @@ class SettingsPanel:
         note: what restoring or copying came to.
         recent: session state, the classes used lately.
         own_counts: around the control that holds where `by_class` is on.
-        last_values: around the controls that hold where `by_scale` is on.
         link: not shown, the link to copy.
     """
 
@@ -59,12 +57,11 @@ class SettingsPanel:
     note: gr.HTML
     recent: gr.State
     own_counts: gr.Column
-    last_values: gr.Column
     link: gr.Textbox
 
     def shown(self) -> list[gr.blocks.Block]:
         """All that `settings_updates` and `value_updates` change."""
-        return [*self.controls.values(), self.presets, self.recent, self.own_counts, self.last_values]
+        return [*self.controls.values(), self.presets, self.recent, self.own_counts]
 
 
 def create_settings_panel(description: Description | None) -> SettingsPanel:
@@ -117,14 +114,7 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
         controls |= create_sampling_controls(description, values)
     with gr.Accordion("Advanced", open=False, elem_id="advanced", elem_classes="fold"):
         controls |= create_guidance_controls(description, values)
-        controls["by_scale"] = gr.Checkbox(
-            False,
-            label="Other values at the last scale",
-            info="Temperature and top-k go in even steps from those above to these.",
-            elem_id="by-scale",
-        )
-        with gr.Column(visible=False, elem_id="last-values") as last_values:
-            controls |= create_last_controls(description, values)
+        controls["by_scale"] = create_by_scale(values["by_scale"])
     restore = gr.File(
         label="Restore the settings of an image",
         show_label=False,
@@ -148,7 +138,6 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
         note,
         gr.State([]),
         own_counts,
-        last_values,
         link,
     )
 
@@ -199,8 +188,6 @@ def value_updates(
     }
     if "by_class" in values:
         updates[panel.own_counts] = gr.update(visible=values["by_class"])
-    if "by_scale" in values:
-        updates[panel.last_values] = gr.update(visible=values["by_scale"])
     return updates
 
 
