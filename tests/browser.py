@@ -90,15 +90,18 @@ class Visitor:
     Args:
         page: Playwright's page.
         address: of the server.
+        new_seeds: whether each run rolls its seed, as the page has it at first.
     """
 
-    def __init__(self, page, address: str):
+    def __init__(self, page, address: str, *, new_seeds: bool = False):
         self.page = page
         self.requests: list[str] = []
         page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: self.requests.append(request.url))
         page.goto(address)
         page.locator("#generate").wait_for()
+        if not new_seeds:
+            page.locator("#new-seed input").uncheck()
 
     def text(self, part: str) -> str:
         """What stands in a part of the page, given by its id."""

@@ -23,9 +23,9 @@ def visit(browser, address):
     """Opens the page as a visitor of its own, on the server of the fixture `address`."""
     contexts = []
 
-    def open_page(query="", width=1280, height=900, scheme="light"):
+    def open_page(query="", width=1280, height=900, scheme="light", **options):
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme))
-        return Visitor(contexts[-1].new_page(), address + query)
+        return Visitor(contexts[-1].new_page(), address + query, **options)
 
     yield open_page
     for context in contexts:

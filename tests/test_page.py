@@ -145,6 +145,31 @@ def test_the_dice_changes_the_seed(visit):
     assert seed.input_value().isdigit()
 
 
+def test_each_run_has_a_new_seed_unless_it_is_fixed(visit):
+    visitor = visit(new_seeds=True)
+    visitor.choose_classes("Ant")
+    captions = []
+    for _ in range(2):
+        visitor.generate()
+        captions.append(visitor.captions()[0])
+    assert captions[0] != captions[1]
+    assert captions[1] == f"Ant, seed {visitor.page.locator('#seed input').input_value()}"
+    visitor.set("seed", 5)
+    visitor.page.locator("#new-seed input:not(:checked)").wait_for()
+    visitor.generate()
+    assert visitor.captions()[0] == "Ant, seed 5"
+
+
+def test_the_dice_fixes_the_seed(visit):
+    visitor = visit(new_seeds=True)
+    visitor.page.locator("#dice").click()
+    visitor.page.locator("#new-seed input:not(:checked)").wait_for()
+    seed = visitor.page.locator("#seed input").input_value()
+    visitor.choose_classes("Ant")
+    visitor.generate()
+    assert visitor.captions()[0] == f"Ant, seed {seed}"
+
+
 def test_another_checkpoint_brings_its_own_vocabulary(visit, checkpoints):
     path = checkpoints / "small.pth"
     write_trainer_file(path, class_names=NAMES, optimizer=False, epoch=77)

@@ -24,7 +24,11 @@ VALUES = {
 
 def test_a_link_brings_all_settings_back():
     wanted = from_query(dict(parse_qsl(to_query("my file.pth", VALUES))))
-    assert (wanted.values, wanted.checkpoint, wanted.note) == (VALUES | {"by_class": False}, "my file.pth", "")
+    assert (wanted.values, wanted.checkpoint, wanted.note) == (
+        VALUES | {"by_class": False, "new_seed": False},
+        "my file.pth",
+        "",
+    )
 
 
 def test_a_link_has_a_number_of_images_for_each_class():

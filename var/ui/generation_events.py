@@ -27,11 +27,13 @@ from .parts import MODEL_QUEUE, Parts, Updates
 from .runs import Edit, Frame, Order, carry_out
 from .sampling_controls import sampling_of
 from .settings_events import values_from
+from .settings_panel import roll_seed
 from .turns import RunControl
 
 # There the images lie below the settings, and Generate floats over both.
-SHOW_IMAGES_ON_A_PHONE = """() => {
+SHOW_IMAGES_ON_A_PHONE = """(...values) => {
   if (matchMedia("(max-width: 760px)").matches) document.getElementById("%sstatus").scrollIntoView();
+  return values;
 }"""
 # What is being typed counts: a field tells its value when the focus leaves it.
 SHORTCUT = """() => {
@@ -81,9 +83,10 @@ def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing
     control = RunControl(parts.line, panel.prefix or "images")
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
 
-    def begin(request: gr.Request) -> Updates:
+    def begin(new_seed: bool, request: gr.Request) -> Updates:
         before = control.begin(request.session_hash)
         return {
+            settings.controls["seed"]: roll_seed() if new_seed else gr.skip(),
             panel.generate: gr.update(interactive=False),
             panel.stop: gr.update(interactive=True),
             panel.status: waiting_line(before),
@@ -163,8 +166,8 @@ def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing
     asked |= set(editing.components if editing else ())
     started = panel.generate.click(
         begin,
-        None,
-        [panel.generate, panel.stop, panel.status, panel.problem, *panel.of_picked],
+        [settings.controls["new_seed"]],
+        [settings.controls["seed"], panel.generate, panel.stop, panel.status, panel.problem, *panel.of_picked],
         queue=False,
         js=SHOW_IMAGES_ON_A_PHONE % panel.prefix,
         **quiet,

@@ -91,6 +91,7 @@ def from_query(parameters: Mapping[str, str]) -> Wanted | None:
         return None
     if values:
         values |= numbers_by_class(values)
+        values |= {"new_seed": False} if "seed" in values else {}
         values = for_controls(values)
     note = f"Not understood in the link, and left out: {', '.join(unread)}." if unread else ""
     return Wanted(values, checkpoint, note=note)

@@ -88,7 +88,8 @@ def hash_of(catalog: Catalog, uploads: Mapping[str, str], name: str | None) -> s
 def values_of(recipe: Recipe) -> dict[str, Any]:
     """Return the controls' values that make an image again, alone."""
     values = {name: getattr(recipe.options, name) for name in option_names()}
-    values |= {"classes": [recipe.class_label], "num_images": 1, "by_class": False, "seed": recipe.seed}
+    values |= {"classes": [recipe.class_label], "num_images": 1, "by_class": False}
+    values |= {"seed": recipe.seed, "new_seed": False}
     return for_controls(values)
 
 

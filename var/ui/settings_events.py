@@ -117,7 +117,9 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     ):
         chosen = button.click(choose_classes, inputs, [controls["classes"]], **at_once)
         chosen.then(count_rows, counted, shown, **at_once)
-    panel.dice.click(settings_panel.roll_seed, None, [controls["seed"]], **at_once)
+    seed = [controls["seed"], controls["new_seed"]]
+    panel.dice.click(lambda: (settings_panel.roll_seed(), False), None, seed, **at_once)
+    controls["seed"].input(None, None, [controls["new_seed"]], js="() => false", **at_once)
     copied = panel.copy_link.click(
         link, {parts.checkpoint.choice, *controls.values()}, [panel.link, panel.note], **at_once
     )

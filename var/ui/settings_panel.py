@@ -26,6 +26,7 @@ LARGEST_SEED = 2**53 - 1  # JavaScript's numbers are exact up to there
 LARGEST_RANDOM_SEED = 2**31 - 1
 LABELS = sampling_controls.LABELS | {"num_images": "Images per class", "seed": "Seed"}
 LINK_BUTTON = "Copy link"
+KEPT_CONTROLS = ("classes", "num_images", "seed", "new_seed")  # another checkpoint does not reset them
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class SettingsPanel:
 
     Args:
         controls: what a run is made of, by name: `classes`, `num_images`, `counts`, which hold where `by_class` is on,
-            `seed`, the options of sampling, and `by_scale`, the bars of what holds at each scale.
+            `seed`, `new_seed`, whether each run rolls it, the options of sampling, and `by_scale`, the bars of what
+            holds at each scale.
         presets: names of settings that go well together.
         random_classes, all_classes, no_class: buttons below the list of classes.
         dice: rolls the seed.
@@ -104,6 +106,7 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
             elem_id="seed",
         )
         dice = gr.Button("Random seed", elem_id="dice")
+    controls["new_seed"] = gr.Checkbox(values["new_seed"], label="New seed for each run", elem_id="new-seed")
     with gr.Accordion("Sampling", open=True, elem_id="sampling", elem_classes="fold"):
         presets = gr.Radio(
             preset_choices(description),
@@ -144,7 +147,8 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
 
 def first_values(description: Description | None) -> dict[str, Any]:
     """Return the value of every control for a checkpoint that was just chosen."""
-    values = {"classes": classes.first_choice(description), "num_images": 2, "seed": 0, "by_class": False}
+    values = {"classes": classes.first_choice(description), "num_images": 2, "by_class": False}
+    values |= {"seed": 0, "new_seed": True}
     return values | sampling_values(presets_of(description)[0], description)
 
 
@@ -164,7 +168,7 @@ def limits(description: Description) -> dict[str, tuple[float, float]]:
 def settings_updates(panel: SettingsPanel, description: Description) -> dict[gr.blocks.Block, Any]:
     """Return the updates of the panel for another checkpoint: its classes, its ranges, its own settings."""
     values = first_values(description)
-    sampling = {name: value for name, value in values.items() if name not in ("num_images", "seed", "classes")}
+    sampling = {name: value for name, value in values.items() if name not in KEPT_CONTROLS}
     updates = value_updates(panel, sampling, ranges(description))
     updates[panel.controls["classes"]] = gr.update(choices=classes.choices(description), value=values["classes"])
     updates[panel.recent] = []
