@@ -102,6 +102,7 @@ class Visitor:
         page.locator("#generate").wait_for()
         if not new_seeds:
             page.locator("#new-seed input").uncheck()
+            page.evaluate("scrollTo(0, 0)")
 
     def text(self, part: str) -> str:
         """What stands in a part of the page, given by its id."""

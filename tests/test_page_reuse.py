@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from browser import serve
+from browser import serve, step_by_step
 from PIL import Image
 from tiny import write_trainer_file
 
@@ -89,6 +89,26 @@ def test_the_scales_of_an_image_are_shown(visit):
     film = Image.open(io.BytesIO(visitor.page.request.get(source).body()))
     assert (film.format, film.n_frames) == ("WEBP", 4) and source.endswith("/cat-seed-2-scales.webp")
     assert visitor.page.locator("#film-strip img").get_attribute("src").endswith("/cat-seed-2-scales.png")
+
+
+def test_the_image_that_is_looked_at_stays_so_in_the_next_run(visit):
+    visitor = visit()
+    make(visitor, "Bee", seed=4, num_images=2)
+    pick(visitor, 1, "Bee, seed 5")
+    with step_by_step() as next_scale:
+        visitor.page.locator("#seed input").fill("20")
+        visitor.page.locator("#seed input").press("Tab")
+        visitor.page.locator("#generate").click()
+        visitor.wait_for("picked-text", "Click an image")
+        next_scale()
+        visitor.page.locator('#images img[src*="seed-21-scale-1"]').first.wait_for()
+        assert all(visitor.page.locator(f"#{part}").is_disabled() for part in ("reuse", "scales", "bundle"))
+    visitor.wait_for("picked-text", "Bee, seed 21")
+    visitor.page.locator("#reuse").click()
+    wait_for_number(visitor, "seed", 21)
+    visitor.page.locator("#images").get_by_role("button", name="Close").click()
+    visitor.wait_for("picked-text", "Click an image")
+    assert visitor.page.locator("#reuse").is_disabled()
 
 
 def test_an_image_is_downloaded_under_its_name(visit):
@@ -193,3 +213,24 @@ def test_a_copied_link_brings_the_settings_to_others(visit):
     other = visit("?" + visitor.page.url.split("?")[1])
     wait_for_number(other, "seed", 12)
     other.wait_for("classes", "Eel · 4")
+
+
+def test_a_reload_keeps_images_history_and_uploads(visit, tmp_path):
+    visitor = visit()
+    visitor.upload(write_trainer_file(tmp_path / "mine.pth", class_names=NAMES, optimizer=False, epoch=12))
+    visitor.wait_for("found", "epoch 12")
+    make(visitor, "Bee", seed=4)
+    make(visitor, "Cat", seed=5, num_images=2)
+    visitor.page.reload()
+    visitor.wait_for("status", "seeds 5 to 6")
+    assert visitor.captions() == ["Cat, seed 5", "Cat, seed 6"] and len(visitor.images()) == 2
+    assert "mine.pth (uploaded)" in " ".join(visitor.checkpoints("mine.pth"))
+    pick(visitor, 1, "Cat, seed 6")
+    visitor.page.locator("#scales").click()
+    visitor.page.locator("#film-strip img").wait_for()
+    visitor.page.get_by_role("tab", name="History").click()
+    visitor.page.locator("#history .thumbnail-lg").nth(1).click()
+    visitor.wait_for("picked-text", "Bee, seed 4")
+    visitor.page.locator("#reuse").click()
+    visitor.wait_for("found", "epoch 12")
+    wait_for_number(visitor, "seed", 4)

@@ -44,9 +44,11 @@ class CheckpointView:
 
     Attributes:
         opened: the event of a page that is brought up to date; others follow it.
+        uploaded: the event of a file that was looked into.
     """
 
     opened: gr.events.Dependency
+    uploaded: gr.events.Dependency
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -300,7 +302,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     # Gradio tells of a choice twice, and what the first one says at first may come last.
     looked_into = panel.choice.input(chosen, [panel.choice, *view.session], view.outputs, **QUIET, **AGAIN)
     looked_into.then(read_at_last, [panel.found, *view.session], [panel.found, panel.details], **QUIET, **AT_ONCE)
-    panel.upload.upload(uploaded, [panel.upload, *view.session], view.outputs, **QUIET, **AGAIN)
+    view.uploaded = panel.upload.upload(uploaded, [panel.upload, *view.session], view.outputs, **QUIET, **AGAIN)
     for control in (panel.weights, panel.precision):
         control.input(changed, [panel.weights, panel.precision, *view.session], view.outputs, **QUIET, **AGAIN)
     panel.offer.click(accepted, [panel.refused, *view.session], view.outputs, **QUIET, **AGAIN)

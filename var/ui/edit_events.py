@@ -31,8 +31,10 @@ SHOW_PAINTER = (
 )
 
 
-def wire_edit(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_state: gr.State, tabs: gr.Tabs) -> None:
-    """Connect the tab, and the buttons elsewhere that bring an image here.
+def wire_edit(
+    blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_state: gr.State, tabs: gr.Tabs
+) -> gr.events.Dependency:
+    """Connect the tab, and the buttons elsewhere that bring an image here; returns the event of a run that is over.
 
     Args:
         blocks: the page.
@@ -52,7 +54,7 @@ def wire_edit(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_stat
             panel.images.status: status_line(READY),
             panel.images.problem: "",
         }
-        return updates | picked_updates(panel.images, None, None, None)
+        return updates | picked_updates(panel.images, None, None)
 
     def uploaded(path: str) -> Updates:
         try:
@@ -80,7 +82,8 @@ def wire_edit(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_stat
         arrived = images.edit.click(sent, where, [*outputs, tabs, wanted_state], **quiet, queue=False)
         arrived.success(None, None, None, js=SHOW_PAINTER, **quiet, queue=False)
         fill_from(arrived, parts, view, wanted_state)
-    wire_generation(blocks, parts, panel.images, Editing((panel.source, panel.painter, panel.keep_scales), read_edit))
+    editing = Editing((panel.source, panel.painter, panel.keep_scales), read_edit)
+    return wire_generation(blocks, parts, panel.images, editing)
 
 
 def read_edit(image: Image.Image | None, painted: Any, keep_scales: int) -> Edit:

@@ -12,7 +12,7 @@ from .checkpoint_panel import choose
 from .classes import choices, to_labels, with_recent
 from .counts import num_images_of
 from .history import KeptRun, keep, thumbnail
-from .images_panel import Folder, ImagesPanel, caption, picked_updates
+from .images_panel import Folder, ImagesPanel, caption, picked_updates, replaced_updates
 from .messages import (
     USER_ERRORS,
     error_banner,
@@ -70,8 +70,10 @@ def wire_shortcut(blocks: gr.Blocks) -> None:
     blocks.load(None, None, None, js=SHORTCUT, show_progress="hidden", api_visibility="private")
 
 
-def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing: Editing | None = None) -> None:
-    """Connect Generate and Stop of a tab.
+def wire_generation(
+    blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing: Editing | None = None
+) -> gr.events.Dependency:
+    """Connect Generate and Stop of a tab; returns the event of a run that is over.
 
     Args:
         blocks: the page.
@@ -83,7 +85,7 @@ def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing
     control = RunControl(parts.line, panel.prefix or "images")
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
 
-    def begin(new_seed: bool, request: gr.Request) -> Updates:
+    def begin(new_seed: bool, picked: int | None, request: gr.Request) -> Updates:
         before = control.begin(request.session_hash)
         return {
             settings.controls["seed"]: roll_seed() if new_seed else gr.skip(),
@@ -91,7 +93,7 @@ def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing
             panel.stop: gr.update(interactive=True),
             panel.status: waiting_line(before),
             panel.problem: "",
-        } | picked_updates(panel, None, None, None)
+        } | picked_updates(panel, None, picked)
 
     async def wait(request: gr.Request) -> AsyncIterator[Any]:
         """Show how many come first."""
@@ -115,10 +117,11 @@ def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing
                 order = order_of(choice, values_from(data, settings.controls), edit)
                 with closing(carry_out(parts.holder, order, stop)) as frames:
                     for frame in frames:
+                        replaced = {} if images else replaced_updates(panel)
                         images = images or ShownImages(Folder(panel.gallery.GRADIO_CACHE), frame)
                         if frame.last or stop.is_set():
                             continue
-                        yield images.update(frame, panel.gallery) | {panel.status: progress_of(frame)}
+                        yield images.update(frame, panel.gallery) | replaced | {panel.status: progress_of(frame)}
             except USER_ERRORS as error:
                 yield {
                     panel.status: status_line("Nothing made"),
@@ -139,7 +142,7 @@ def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing
             status = stopped_line(frame.scale_index, len(frame.patch_nums), done, asked)
         if not frame.finished:
             return {panel.status: status}
-        kept = images.kept_run(frame, order)
+        kept = images.kept_run(frame, order, data[checkpoint.choice])
         runs = keep(data[parts.history.runs], kept)
         recent = with_recent(data[settings.recent], data[settings.controls["classes"]])
         description = parts.holder.describe(order.path, order.loading)
@@ -152,8 +155,9 @@ def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing
             settings.controls["classes"]: gr.update(choices=choices(description, recent)),
         } | parts.history.updates(runs)
 
-    def end() -> Updates:
-        return {panel.generate: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
+    def end(shown: KeptRun | None, picked: int | None) -> Updates:
+        buttons = {panel.generate: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
+        return buttons | picked_updates(panel, shown, picked)
 
     def stop(request: gr.Request) -> Updates:
         control.stop(request.session_hash)
@@ -166,7 +170,7 @@ def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing
     asked |= set(editing.components if editing else ())
     started = panel.generate.click(
         begin,
-        [settings.controls["new_seed"]],
+        [settings.controls["new_seed"], panel.picked],
         [settings.controls["seed"], panel.generate, panel.stop, panel.status, panel.problem, *panel.of_picked],
         queue=False,
         js=SHOW_IMAGES_ON_A_PHONE % panel.prefix,
@@ -182,6 +186,7 @@ def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing
             panel.problem,
             panel.shown,
             panel.bundle,
+            *[component for component in panel.of_picked if component is not panel.picked],
             settings.recent,
             settings.controls["classes"],
             *parts.history.outputs,
@@ -190,9 +195,11 @@ def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing
         concurrency_limit=1,
         **quiet,
     )
-    finished.then(end, None, [panel.generate, panel.stop], queue=False, **quiet)
+    ended = [panel.generate, panel.stop, *panel.of_picked]
+    finished.then(end, [panel.shown, panel.picked], ended, queue=False, **quiet)
     panel.stop.click(stop, None, [panel.stop], queue=False, **quiet)
     blocks.unload(leave)
+    return finished
 
 
 def order_of(choice: Any, values: dict[str, Any], edit: Edit | None) -> Order:
@@ -258,12 +265,13 @@ class ShownImages:
         files += [self._empty] * (len(frame.recipes) - len(files))
         return {gallery: list(zip(files, map(caption, frame.recipes), strict=True))}
 
-    def kept_run(self, frame: Frame, order: Order) -> KeptRun:
-        """Write what is finished, and return what is kept of it."""
+    def kept_run(self, frame: Frame, order: Order, checkpoint: str) -> KeptRun:
+        """Write what is finished, and return what is kept of it; `checkpoint` is its name in the list."""
         self._write_finished(frame)
         path = self._folder.path("thumbnail.jpg")
         thumbnail([finished.image for finished in frame.finished]).save(path)
         return KeptRun(
+            checkpoint,
             order.path,
             order.loading,
             tuple(self._finished),

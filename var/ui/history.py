@@ -23,7 +23,8 @@ class KeptRun:
     """A run that is over.
 
     Args:
-        path: the checkpoint's file.
+        checkpoint: its name in the list.
+        path: its file; None where the list no longer has it.
         loading: how it was loaded; None for the usual way.
         files: one PNG an image, at a place that Gradio serves.
         recipes: one an image.
@@ -31,7 +32,8 @@ class KeptRun:
         thumbnail: a picture of the first images.
     """
 
-    path: Path
+    checkpoint: str
+    path: Path | None
     loading: Loading | None
     files: tuple[str, ...]
     recipes: tuple[Recipe, ...]

@@ -9,17 +9,21 @@ import gradio as gr
 from .history import MOST_RUNS, KeptRun
 from .messages import hint_line
 
-EXPLANATION = (
-    f"The last {MOST_RUNS} runs of this visit. Click one to see it again. The server deletes them after a day."
-)
+EXPLANATION = f"The last {MOST_RUNS} runs of this tab. Click one to see it again. The server deletes them after a day."
 
 
 @dataclass(frozen=True)
 class HistoryPanel:
-    """The panel's components; `runs` is session state, the newest first."""
+    """The panel's components.
+
+    Args:
+        runs: session state, the newest first.
+        told: not shown, what the browser's tab is to remember of them.
+    """
 
     gallery: gr.Gallery
     runs: gr.State
+    told: gr.Textbox
 
     @property
     def outputs(self) -> list[gr.blocks.Block]:
@@ -44,4 +48,4 @@ def create_history_panel() -> HistoryPanel:
         buttons=[],
         elem_id="history",
     )
-    return HistoryPanel(gallery, gr.State([]))
+    return HistoryPanel(gallery, gr.State([]), gr.Textbox(visible=False, label="Visit"))

@@ -9,6 +9,7 @@ import gradio as gr
 from PIL import Image
 
 from ..recipe import Recipe, save_png
+from .history import KeptRun
 from .messages import status_line
 
 PREVIEW_QUALITY = 85  # of 100; of JPEG
@@ -24,8 +25,8 @@ class ImagesPanel:
     Args:
         prefix: of the ids of its elements: "" in the tab Images.
         shown: session state, the run whose images are shown; None where there is none.
-        picked: session state, which of them was clicked.
-        picked_text, reuse, vary, edit, scales, download: about the image that was clicked.
+        picked: session state, which of them is looked at in large; None where none is.
+        picked_text, reuse, vary, edit, scales, download: about that image.
         bundle: makes a zip of all; bundle_file: not shown, the zip.
         film: around `strip`, the scales of the image, and `animation`, the same as a short film.
         is_dark: not shown, whether the page is dark.
@@ -135,19 +136,34 @@ def film_image(label: str, name: dict[str, str]) -> gr.Image:
     )
 
 
-def picked_updates(panel: ImagesPanel, index: int | None, recipe: Recipe | None, file: str | None) -> dict:
-    """Return the updates that name the image that was clicked; none where `index` is None."""
-    interactive = gr.update(interactive=index is not None)
+def picked_updates(panel: ImagesPanel, run: KeptRun | None, index: int | None) -> dict:
+    """Return the updates for the image that is looked at.
+
+    Args:
+        panel: the tab's.
+        run: whose images are shown; None where nothing can be done with them.
+        index: of the image; it is taken down even where there is no run, for the next one may have it.
+    """
+    there = run is not None and index is not None
+    index = min(index, len(run.files) - 1) if there else index
+    interactive = gr.update(interactive=there)
     return {
         panel.picked: index,
-        panel.picked_text: picked_html(PICK_HINT if recipe is None else caption(recipe).replace("\n", ", ")),
+        panel.picked_text: picked_html(caption(run.recipes[index]).replace("\n", ", ") if there else PICK_HINT),
         panel.reuse: interactive,
         panel.vary: interactive,
         panel.edit: interactive,
         panel.scales: interactive,
-        panel.download: gr.update(value=file, interactive=index is not None),
+        panel.download: gr.update(value=run.files[index] if there else None, interactive=there),
         panel.film: gr.update(visible=False),
     }
+
+
+def replaced_updates(panel: ImagesPanel) -> dict:
+    """Return the updates for images that give way to previews: nothing can be done with either."""
+    updates = picked_updates(panel, None, None)
+    del updates[panel.picked]  # which one is looked at stays
+    return updates | {panel.shown: None, panel.bundle: gr.update(interactive=False)}
 
 
 def picked_html(text: str) -> str:

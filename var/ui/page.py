@@ -29,6 +29,7 @@ from .settings_events import wire_settings
 from .settings_panel import create_settings_panel
 from .theme import create_theme, style_sheets
 from .turns import Line
+from .visit import wire_memory, wire_reload
 
 SCRIPT = Path(__file__).with_name("scripts") / "page.js"
 COMPARE_TAB = "compare"
@@ -105,12 +106,14 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         wire_shortcut(blocks)
         script = SCRIPT.read_text(encoding="utf-8")
         blocks.load(None, None, None, js=script, show_progress="hidden", api_visibility="private")
-        wire_generation(blocks, parts, images_panel)
+        view.opened = wire_reload(parts, view.opened)
+        made = wire_generation(blocks, parts, images_panel)
         wanted = wire_settings(blocks, parts, view)
         for panel in (images_panel, edit_panel.images):
             wire_picked(parts, view, wanted, panel)
         wire_history(parts, tabs)
-        wire_edit(blocks, parts, view, wanted, tabs)
+        edited = wire_edit(blocks, parts, view, wanted, tabs)
+        wire_memory(parts, [made, edited, view.uploaded])
         wire_compare(blocks, parts, view, wanted)
     blocks._queue.sleep_when_free = QUEUE_SECONDS
     return blocks

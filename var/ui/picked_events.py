@@ -46,9 +46,10 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
     at_once = quiet | {"queue": False}
 
     def picked(run: KeptRun | None, event: gr.SelectData) -> Updates:
-        if run is None or event.index >= len(run.files):
-            return {panel.picked: None}
-        return picked_updates(panel, event.index, run.recipes[event.index], run.files[event.index])
+        return picked_updates(panel, run, event.index)
+
+    def closed() -> Updates:
+        return picked_updates(panel, None, None)
 
     def reuse(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Wanted:
         return from_recipe(run.recipes[index], parts.catalog, uploads, name)
@@ -56,11 +57,13 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
     def vary(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Wanted:
         return varied(reuse(run, index, name, uploads))
 
-    def show_scales(run: KeptRun, index: int, is_dark: bool) -> Updates:
+    def show_scales(run: KeptRun | None, index: int, is_dark: bool) -> Updates:
+        if run is None:  # it gave way to another one while this waited for the model
+            return {panel.problem: gr.skip()}
         try:
             scales, patch_nums = film_of(parts.holder, run, index)
         except USER_ERRORS as error:
-            return {panel.problem: error_banner(error_text(error, run.path, run.path.name))}
+            return {panel.problem: error_banner(error_text(error, run.path, run.checkpoint))}
         stem, folder = file_stem(run.recipes[index]), Folder(panel.gallery.GRADIO_CACHE)
         strip, animation = folder.path(f"{stem}-scales.png"), folder.path(f"{stem}-scales.webp")
         film_strip(scales, patch_nums, palette=DARK if is_dark else LIGHT).save(strip)
@@ -83,6 +86,7 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
         return path
 
     panel.gallery.select(picked, [panel.shown], panel.of_picked, **at_once)
+    panel.gallery.preview_close(closed, None, panel.of_picked, **at_once)
     where = [panel.shown, panel.picked, parts.checkpoint.choice, parts.checkpoint.uploads]
     fill_from(panel.reuse.click(reuse, where, [wanted_state], **at_once), parts, view, wanted_state)
     fill_from(panel.vary.click(vary, where, [wanted_state], **at_once), parts, view, wanted_state)
@@ -106,31 +110,41 @@ def wire_history(parts: Parts, tabs: gr.Tabs) -> None:
     """Let a click on a run of the history show it again, in the tab Images; `tabs` are those of the right side."""
     panel, history = parts.images, parts.history
 
-    def shown_again(runs: list[KeptRun], event: gr.SelectData) -> Updates:
+    def shown_again(runs: list[KeptRun], picked: int | None, event: gr.SelectData) -> Updates:
         run = runs[event.index]
         if not all(Path(file).exists() for file in run.files):
             return {
                 panel.status: status_line("These images are no longer on the server."),
                 tabs: gr.Tabs(selected=IMAGES_TAB),
             }
-        return {
-            panel.gallery: gr.update(
-                value=list(zip(run.files, map(caption, run.recipes), strict=True)), selected_index=None
-            ),
-            panel.shown: run,
-            panel.bundle: gr.update(interactive=True),
-            panel.status: status_line("Shown again", run.seeds),
-            tabs: gr.Tabs(selected=IMAGES_TAB),
-        } | picked_updates(panel, None, None, None)
+        return shown_run(panel, run, "Shown again", picked) | {tabs: gr.Tabs(selected=IMAGES_TAB)}
 
     history.gallery.select(
         shown_again,
-        [history.runs],
+        [history.runs, panel.picked],
         [panel.gallery, panel.shown, panel.bundle, panel.status, tabs, *panel.of_picked],
         show_progress="hidden",
         api_visibility="private",
         queue=False,
     )
+
+
+def shown_run(panel: ImagesPanel, run: KeptRun, words: str, picked: int | None = None) -> Updates:
+    """Return the updates that show a run of the history.
+
+    Args:
+        panel: the tab's.
+        run: of the history.
+        words: why it is shown.
+        picked: the image that is looked at; Gradio goes on with its place.
+    """
+    images = list(zip(run.files, map(caption, run.recipes), strict=True))
+    return {
+        panel.gallery: images,
+        panel.shown: run,
+        panel.bundle: gr.update(interactive=True),
+        panel.status: status_line(words, run.seeds),
+    } | picked_updates(panel, run, picked)
 
 
 def film_of(holder: ModelHolder, run: KeptRun, index: int) -> tuple[list[Image.Image], tuple[int, ...]]:
@@ -145,9 +159,11 @@ def film_of(holder: ModelHolder, run: KeptRun, index: int) -> tuple[list[Image.I
         ValueError: the checkpoint is another one by now; or as `ModelHolder.use` does.
     """
     recipe, latents = run.recipes[index], run.latents[index]
+    if run.path is None:
+        raise ValueError(f"{run.checkpoint} is no longer in the list, so the scales cannot be made again.")
     with holder.use(run.path, run.loading) as pipeline:
         if pipeline.checkpoint_hash != recipe.checkpoint_hash:
-            raise ValueError(f"{run.path.name} changed since the image was made, so its scales cannot be made again.")
+            raise ValueError(f"{run.checkpoint} changed since the image was made, so its scales cannot be made again.")
         if latents is None and recipe.edited:
             raise ValueError(
                 "The scales of this image are no longer kept, and it cannot be made again: "

@@ -1,0 +1,131 @@
+"""What a visit keeps when its page is loaded again: its runs and uploads, as its browser tab tells them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..recipe import from_png
+from .catalog import Catalog
+from .checkpoint_panel import dropdown_update, folders_of
+from .history import MOST_RUNS, KeptRun
+from .messages import USER_ERRORS
+from .models import Loading
+from .parts import Parts, Updates
+from .picked_events import shown_run
+from .runs import MOST_IMAGES
+
+MOST_LETTERS = 2_000_000  # of what a tab tells; fifty runs of 64 images have a fifth
+MOST_UPLOADS = 50
+KEY = "var-visit"
+TELL = f'(told, choice) => [sessionStorage.getItem("{KEY}") ?? "", choice]'
+REMEMBER = f'(text) => {{ try {{ sessionStorage.setItem("{KEY}", text); }} catch {{ /* no room: then not */ }} }}'
+SHOWN_AGAIN = "From before this page was loaded"
+
+
+def wire_reload(parts: Parts, opened: gr.events.Dependency) -> gr.events.Dependency:
+    """Bring runs and uploads back after the page was loaded again.
+
+    Args:
+        parts: of the page.
+        opened: the event of a page that is brought up to date.
+
+    Returns:
+        The event after which they are back.
+    """
+    checkpoint, history, images = parts.checkpoint, parts.history, parts.images
+
+    def remember(text: str, choice: str | None) -> Updates:
+        runs, uploads = from_text(text, parts.catalog, Path(history.gallery.GRADIO_CACHE))
+        updates = {checkpoint.uploads: uploads}
+        if uploads:
+            updates[checkpoint.choice] = dropdown_update(parts.catalog, uploads, choice)
+        if runs:
+            updates |= history.updates(runs) | shown_run(images, runs[0], SHOWN_AGAIN)
+        return updates
+
+    outputs = [checkpoint.uploads, checkpoint.choice, *history.outputs]
+    outputs += [images.gallery, images.shown, images.bundle, images.status, *images.of_picked]
+    return opened.then(
+        remember,
+        [history.told, checkpoint.choice],
+        outputs,
+        js=TELL,
+        show_progress="hidden",
+        api_visibility="private",
+        concurrency_limit=None,
+    )
+
+
+def wire_memory(parts: Parts, events: Sequence[gr.events.Dependency]) -> None:
+    """Let the browser's tab remember runs and uploads after each of these events."""
+    history, quiet = parts.history, {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    for event in events:
+        told = event.then(to_text, [history.runs, parts.checkpoint.uploads], [history.told], **quiet)
+        told.then(None, [history.told], None, js=REMEMBER, **quiet)
+
+
+def to_text(runs: Sequence[KeptRun], uploads: Mapping[str, str]) -> str:
+    """Return what a tab is to remember; the images themselves say how they were made."""
+    told = [
+        {
+            "checkpoint": run.checkpoint,
+            "weights": run.loading and run.loading.weights,
+            "dtype": run.loading and run.loading.dtype,
+            "files": run.files,
+            "thumbnail": run.thumbnail,
+        }
+        for run in runs
+    ]
+    return json.dumps({"runs": told, "uploads": dict(uploads)})
+
+
+def from_text(text: str, catalog: Catalog, cache: Path) -> tuple[list[KeptRun], dict[str, str]]:
+    """Return the runs and uploads that a tab remembers, as far as their files are still there.
+
+    Args:
+        text: of `to_text`, but it comes from a browser and may be anything.
+        catalog: the checkpoints.
+        cache: the folder of what visitors made and uploaded; no other file is looked at.
+    """
+    try:
+        told = json.loads(text) if 0 < len(text) <= MOST_LETTERS else {}
+        found = {str(name): path for name, path in list(told["uploads"].items())[:MOST_UPLOADS]} if told else {}
+        uploads = {name: path for name, path in found.items() if is_kept(path, cache)}
+        runs = [read_run(run, uploads, catalog, cache) for run in (told["runs"] if told else [])[:MOST_RUNS]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return [], {}
+    return [run for run in runs if run is not None], uploads
+
+
+def read_run(told: Any, uploads: Mapping[str, str], catalog: Catalog, cache: Path) -> KeptRun | None:
+    """Return a run; None where its images are no longer there, or were never."""
+    files = tuple(told["files"])[:MOST_IMAGES]
+    if not files or not all(is_kept(file, cache) for file in (*files, told["thumbnail"])):
+        return None
+    try:
+        recipes = tuple(map(from_png, files))
+    except USER_ERRORS:
+        return None
+    name = str(told["checkpoint"])
+    try:
+        path = catalog.resolve(name, uploads)
+    except FileNotFoundError:
+        path = None
+    loading = Loading(text_or_none(told["weights"]), text_or_none(told["dtype"]), folders_of(uploads))
+    return KeptRun(name, path, loading, files, recipes, (None,) * len(files), told["thumbnail"])
+
+
+def text_or_none(value: Any) -> str | None:
+    """Return a text as it is; None for anything else."""
+    return value if isinstance(value, str) else None
+
+
+def is_kept(path: Any, cache: Path) -> bool:
+    """Whether a path is that of a file below the folder."""
+    if not isinstance(path, str) or "\0" in path:
+        return False
+    file = Path(path)
+    return file.is_absolute() and cache.resolve() in file.resolve().parents and file.is_file()
