@@ -82,3 +82,12 @@ def test_random_classes_are_drawn_from_all(visitor):
         arg=",".join(before),
     )
     assert len(chosen(visitor)) == len(before) == 4
+
+
+def test_all_of_a_thousand_classes_are_those_that_can_be_made(visitor):
+    visitor.page.get_by_role("button", name="All", exact=True).click()
+    visitor.wait_for("class-note", "The first 32 of 1000: at most 64 images are made at a time.")
+    wait_until_chosen(visitor, 32)
+    visitor.page.get_by_role("button", name="No class").click()
+    wait_until_chosen(visitor, 1)
+    assert not visitor.text("class-note").strip()

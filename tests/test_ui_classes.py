@@ -47,10 +47,6 @@ def test_random_classes_are_trained_ones():
     assert classes.random_choice(description(1000, trained=(5, 6)), 4) == [5, 6]
 
 
-def test_all_classes_are_no_more_than_may_be_made():
-    assert classes.all_classes(description(1000), 32) == list(range(32))
-
-
 def test_classes_that_a_checkpoint_lacks_are_left_out():
     assert classes.known_classes(description(3), [1, None, 7, 1]) == [1, classes.NO_CLASS]
 

@@ -54,11 +54,6 @@ def random_choice(description: Description, count: int) -> list[int]:
     return sorted(random.sample(list(labels), min(count, len(labels))))
 
 
-def all_classes(description: Description, most: int) -> list[int]:
-    """Return all classes worth choosing, the first `most` of them."""
-    return list(offered(description)[:most])
-
-
 def known_classes(description: Description, labels: Sequence[int | None]) -> list[int]:
     """Return those of the classes that this checkpoint has, as the list's values."""
     wanted = [NO_CLASS if label is None else label for label in labels]

@@ -27,7 +27,7 @@ from .parts import MODEL_QUEUE, Parts
 from .picked_events import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
 from .settings_events import wire_settings
 from .settings_panel import create_settings_panel
-from .theme import create_theme, style_sheets
+from .theme import create_theme, growing_style, style_sheets
 from .turns import Line
 from .visit import wire_memory, wire_reload
 
@@ -123,6 +123,7 @@ def launch_options() -> dict[str, Any]:
     """Return how the page is launched, apart from host and port."""
     return {
         "theme": create_theme(),
+        "css": growing_style(),
         "css_paths": style_sheets(),
         "footer_links": ["api", "settings"],
         "run_history": False,

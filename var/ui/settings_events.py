@@ -53,15 +53,24 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
         preset = sampling_controls.find_preset(key, description)
         return settings_panel.value_updates(panel, sampling_controls.sampling_values(preset, description))
 
-    def some_classes(chosen: list[int], name: str | None, uploads: dict[str, str]) -> Any:
+    def some_classes(count: int | None, name: str | None, uploads: dict[str, str]) -> Updates:
         description = describe(parts, name, uploads)
-        count = len(chosen) or classes.NUM_FIRST_CLASSES
-        return gr.skip() if description is None else classes.random_choice(description, count)
+        if description is None:
+            return {panel.class_note: ""}
+        count = min(max(count or classes.NUM_FIRST_CLASSES, 1), MOST_IMAGES)
+        return {controls["classes"]: classes.random_choice(description, count), panel.class_note: ""}
 
-    def every_class(num_images: int, name: str | None, uploads: dict[str, str]) -> Any:
+    def every_class(num_images: int, name: str | None, uploads: dict[str, str]) -> Updates:
         description = describe(parts, name, uploads)
-        most = MOST_IMAGES // max(1, int(num_images))
-        return gr.skip() if description is None else classes.all_classes(description, most)
+        if description is None:
+            return {panel.class_note: ""}
+        every = classes.offered(description)
+        some = list(every[: MOST_IMAGES // max(1, int(num_images))])
+        note = f"The first {len(some)} of {len(every)}: at most {MOST_IMAGES} images are made at a time."
+        return {controls["classes"]: some, panel.class_note: hint_line(note) if len(some) < len(every) else ""}
+
+    def only_no_class() -> Updates:
+        return {controls["classes"]: [classes.NO_CLASS], panel.class_note: ""}
 
     def count_rows(
         on: bool, chosen: list[int], value: Any, usual: int, name: str | None, uploads: dict[str, str]
@@ -109,13 +118,14 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     shown = [controls["counts"], panel.own_counts]
     controls["by_class"].input(count_rows, counted, shown, **at_once)
     controls["classes"].input(count_rows, counted, shown, **at_once, trigger_mode="always_last")
+    controls["classes"].input(None, None, [panel.class_note], js="() => ''", **at_once)
     controls["num_images"].input(same_count, counted, shown, **at_once, trigger_mode="always_last")
     for button, choose_classes, inputs in (
-        (panel.random_classes, some_classes, [controls["classes"], *where]),
+        (panel.random_classes, some_classes, [panel.random_count, *where]),
         (panel.all_classes, every_class, [controls["num_images"], *where]),
-        (panel.no_class, lambda: [classes.NO_CLASS], None),
+        (panel.no_class, only_no_class, None),
     ):
-        chosen = button.click(choose_classes, inputs, [controls["classes"]], **at_once)
+        chosen = button.click(choose_classes, inputs, [controls["classes"], panel.class_note], **at_once)
         chosen.then(count_rows, counted, shown, **at_once)
     seed = [controls["seed"], controls["new_seed"]]
     panel.dice.click(lambda: (settings_panel.roll_seed(), False), None, seed, **at_once)

@@ -38,7 +38,9 @@ class SettingsPanel:
             `seed`, `new_seed`, whether each run rolls it, the options of sampling, and `by_scale`, the bars of what
             holds at each scale.
         presets: names of settings that go well together.
+        random_count: how many classes `random_classes` draws.
         random_classes, all_classes, no_class: buttons below the list of classes.
+        class_note: why these are not all.
         dice: rolls the seed.
         restore: takes a PNG made here.
         copy_link: copies the page's address with these settings.
@@ -50,9 +52,11 @@ class SettingsPanel:
 
     controls: dict[str, Component]
     presets: gr.Radio
+    random_count: gr.Number
     random_classes: gr.Button
     all_classes: gr.Button
     no_class: gr.Button
+    class_note: gr.HTML
     dice: gr.Button
     restore: gr.File
     copy_link: gr.Button
@@ -79,9 +83,21 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
         elem_id="classes",
     )
     with gr.Row(elem_id="class-buttons", elem_classes="chips"):
+        random_count = gr.Number(
+            value=classes.NUM_FIRST_CLASSES,
+            precision=0,
+            minimum=1,
+            maximum=MOST_IMAGES,
+            label="How many random classes",
+            show_label=False,
+            container=False,
+            min_width=0,
+            elem_id="random-count",
+        )
         random_classes = gr.Button("Random", size="sm", elem_id="random-classes")
         all_classes = gr.Button("All", size="sm", elem_id="all-classes")
         no_class = gr.Button("No class", size="sm", elem_id="no-class")
+    class_note = gr.HTML("", elem_id="class-note")
     controls["num_images"] = gr.Slider(
         1,
         MOST_IMAGES_A_CLASS,
@@ -132,9 +148,11 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
     return SettingsPanel(
         controls,
         presets,
+        random_count,
         random_classes,
         all_classes,
         no_class,
+        class_note,
         dice,
         restore,
         copy_link,

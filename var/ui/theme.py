@@ -1,10 +1,13 @@
 """How the page looks before any layout: colours, type and corners, for light and dark."""
 
+import base64
 from pathlib import Path
 
 import gradio as gr
 
 STYLES = Path(__file__).with_name("styles")
+# The film of class 0, seed 102, guidance 3 of the model in the box, its scales side by side.
+GROWING = Path(__file__).with_name("pictures") / "growing.webp"
 
 # Grays with a trace of warmth, so that photographs on white do not look blue beside them.
 _PAPER = gr.themes.Color(
@@ -40,6 +43,12 @@ _LEAF = gr.themes.Color(
 def style_sheets() -> list[Path]:
     """Return the page's style sheets: the layout first, then one a panel."""
     return sorted(STYLES.glob("*.css"), key=lambda sheet: (sheet.name != "page.css", sheet.name))
+
+
+def growing_style() -> str:
+    """Return the style of the page that shows an image growing, which needs no request of its own."""
+    data = base64.b64encode(GROWING.read_bytes()).decode("ascii")
+    return f':root {{ --growing: url("data:image/webp;base64,{data}"); }}'
 
 
 def create_theme() -> gr.Theme:
