@@ -86,7 +86,7 @@ def test_stop_keeps_the_images_that_are_finished(visit):
     visitor.set("num-images", 12)
     visitor.set("seed", 0)
     visitor.page.locator("#generate").click()
-    visitor.wait_for("status", "of 48 images done")
+    visitor.wait_for("status", "images 9 to 16 of 48")
     visitor.page.locator("#stop").click()
     visitor.wait_for("status", "Stopped")
     count = int(re.search(r"(\d+) of 48 images are done", visitor.text("status"))[1])
@@ -117,7 +117,7 @@ def test_the_same_seed_makes_the_same_images(visit):
     visitor.generate()
     before = visitor.images()
     visitor.page.reload()
-    visitor.set("num-images", 1)
+    visitor.page.locator("#new-seed input:not(:checked)").wait_for()
     visitor.generate()
     assert [image.tobytes() for image in visitor.images()] == [image.tobytes() for image in before]
 
@@ -187,12 +187,30 @@ def test_no_class_chosen_gets_a_message(visit):
     visitor.wait_for("problem", "Choose at least one")
 
 
-def test_an_empty_seed_gets_a_message(visit):
+@pytest.mark.parametrize("seed", ["", "-1"])
+def test_an_empty_seed_is_any_seed(visit, seed):
     visitor = visit()
-    visitor.page.locator("#seed input").fill("")
+    visitor.page.locator("#seed input").fill(seed)
     visitor.page.locator("#seed input").press("Tab")
+    visitor.set("num-images", 1)
+    visitor.generate()
+    assert re.fullmatch(r"\d+", visitor.page.locator("#seed input").input_value())
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        ("-7", "a seed must be a whole number from 0"),
+        ("1.5", "The seed must be a whole number, not 1.5"),
+        ("99999999999999999999", "The seed must be at most 9007199254740991 here"),
+    ],
+)
+def test_a_seed_that_is_none_gets_a_message(visit, seed, message):
+    visitor = visit()
+    visitor.page.locator("#seed input").fill(seed)
     visitor.page.locator("#generate").click()
-    visitor.wait_for("problem", "The seed is empty. Type a whole number, or press the die.")
+    visitor.wait_for("problem", message)
+    visitor.page.locator("#generate:not([disabled])").wait_for()
 
 
 def test_classes_are_found_by_a_part_of_their_name_with_the_keyboard(visit):
@@ -363,7 +381,7 @@ def test_axe_finds_nothing_serious(visit, scheme):
 
     for part in ("details", "hub", "export", "advanced"):
         page.locator(f"#{part} > button").click()
-    page.get_by_label("Another number for some classes").check()
+    page.get_by_label("Set the number for each class").check()
     assert serious() == []
     visitor.generate()
     page.locator("#generate:enabled").wait_for()

@@ -67,15 +67,15 @@ class Comparer(Visitor):
                 field.fill("")
             choice.locator("input").click()
             choice.get_by_role("option", name=kind, exact=True).click()
-            filled = "field => field.disabled" if kind == "nothing" else "field => field.value !== ''"
+            filled = "field => field.disabled" if kind == "none" else "field => field.value !== ''"
             self.page.wait_for_function(filled, arg=field.element_handle())
         if values is not None:
             field.fill(values)
 
-    def vary_all(self, columns, rows=("nothing",), grids=("nothing",)):
+    def vary_all(self, columns, rows=("none",), grids=("none",)):
         """Choose what varies along all directions."""
-        self.vary("grids", "nothing")  # no kind stands twice meanwhile
-        self.vary("rows", "nothing")
+        self.vary("grids", "none")  # no kind stands twice meanwhile
+        self.vary("rows", "none")
         self.vary("columns", *columns)
         self.vary("rows", *rows)
         self.vary("grids", *grids)
@@ -84,7 +84,7 @@ class Comparer(Visitor):
         """Press Compare and wait for the end."""
         self.page.locator("#compare-status .state").evaluate("state => { state.dataset.before = 'yes'; }")
         self.page.locator("#compare-run").click()
-        ended = re.compile(r"images? in |Stopped|Nothing made")
+        ended = re.compile(r"images? in |Stopped|No images made")
         self.page.locator("#compare-status .state:not([data-before])", has_text=ended).wait_for()
         self.page.locator("#compare-run:not([disabled])").wait_for()
 
@@ -243,8 +243,8 @@ def test_the_endpoint_makes_picture_zip_and_list(client):
     assert [(image["class_name"], image["seed"]) for image in listed] == [("Bee", 7), ("Dog", 7)]
     assert info["num_images"] == 2
     assert [failed["image"] for failed in info["failed"]] == [
-        "Checkpoint broken · Class Bee",
-        "Checkpoint broken · Class Dog",
+        "Checkpoint broken · Class Bee (1)",
+        "Checkpoint broken · Class Dog (3)",
     ]
 
 

@@ -122,6 +122,18 @@ def test_the_brush_paints_where_it_goes(visitor, tmp_path):
     assert painted_share(visitor) == 0
 
 
+def test_the_eraser_takes_paint_away(visitor, tmp_path):
+    upload_picture(visitor, tmp_path)
+    paint(visitor, "Left")
+    paint(visitor, "Erase")
+    box = visitor.page.locator(".painter canvas").bounding_box()
+    visitor.page.mouse.move(box["x"] + 0.25 * box["width"], box["y"])
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + box["height"] - 1, steps=10)
+    visitor.page.mouse.up()
+    assert 0.33 < painted_share(visitor) < 0.39  # a half, less 0.14
+
+
 @pytest.mark.parametrize(("presses", "share"), [(["Left"], 0.5), (["Middle"], 0.25), (["Middle", "Invert"], 0.75)])
 def test_parts_are_painted_by_a_button(visitor, tmp_path, presses, share):
     upload_picture(visitor, tmp_path)
@@ -140,7 +152,7 @@ def test_the_recipe_says_that_the_image_was_edited(visitor, tmp_path):
     download.value.save_as(tmp_path / "edited.png")
     assert from_png(tmp_path / "edited.png").edited
     visitor.page.locator("#restore input[type=file]").set_input_files(tmp_path / "edited.png")
-    visitor.wait_for("settings-note", "made from another image")
+    visitor.wait_for("settings-note", "edited from another image")
 
 
 def test_no_image_gets_a_message(visitor):

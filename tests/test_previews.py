@@ -1,7 +1,10 @@
 """The previews: what is shown in which time, and what the sketch learns from; with a clock of our own."""
 
+import threading
+
 import pytest
 import torch
+from stopping import StopAtLook
 from tiny import tiny_states, tiny_vae_config, tiny_var_config
 
 from var import previews
@@ -158,16 +161,48 @@ def test_each_run_has_its_own_share(pipe, clock):
     assert previewer.spent < 400
 
 
-def test_practice_makes_it_ready_for_the_first_run(pipe, clock):
-    previewer = Previewer(pipe, clock=clock)
-    previewer.practise(seconds=1000)
+@pytest.fixture
+def practise(pipe, clock, monkeypatch):
+    """Let a new previewer practise, a scale in so many seconds; the previewer, and how many scales it made."""
+
+    def run(seconds_a_scale, stop=None):
+        monkeypatch.setattr(previews, "PRACTICE_SECONDS", 100)
+        monkeypatch.setattr(previews, "MOST_PRACTICE_SECONDS", 3000)
+        previewer, scales = Previewer(pipe, clock=clock), 0
+        for _ in previewer.practise(stop or threading.Event()):
+            clock.now += seconds_a_scale
+            scales += 1
+        return previewer, scales
+
+    return run
+
+
+def test_practice_makes_it_ready_for_the_first_run(practise):
+    previewer, _ = practise(seconds_a_scale=1)
     assert previewer.sketch.ready
 
 
-def test_practice_keeps_to_its_time(pipe, clock):
+def test_a_slow_model_practises_until_it_is_ready(practise):
+    previewer, scales = practise(seconds_a_scale=150)
+    assert previewer.sketch.ready and scales == 4 * 4  # an image gives a quarter of what is needed
+
+
+def test_practice_ends_where_it_takes_too_long(practise):
+    previewer, scales = practise(seconds_a_scale=1000)
+    assert not previewer.sketch.ready and scales == 3
+
+
+def test_practice_ends_when_somebody_wants_the_model(practise):
+    stop = StopAtLook(5)
+    _, scales = practise(seconds_a_scale=1, stop=stop)
+    assert scales == 2
+
+
+def test_a_first_guess_that_was_far_too_long_is_mended(pipe, clock):
     previewer = Previewer(pipe, clock=clock)
-    previewer.practise(seconds=63)  # four images would take 64
-    assert clock.now <= 1 and previewer.sketch.rows == 0
+    previewer.decode_seconds = 1e6
+    shown, _ = run(pipe, previewer, clock, seconds_a_scale=1000)
+    assert counts(shown) == [None, 3, 3, 3]
 
 
 def test_images_are_the_same_with_and_without_previews(pipe, clock):

@@ -35,7 +35,7 @@ def test_classes_used_lately_come_before_all():
 
 
 def test_the_last_used_is_the_first_of_those_used_lately():
-    recent = classes.with_recent(classes.with_recent([], [4, classes.NO_CLASS]), [7])
+    recent = classes.with_recent(classes.with_recent([], [4, None]), [7])
     assert recent == [7, 4]
 
 

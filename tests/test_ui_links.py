@@ -61,7 +61,7 @@ def test_a_page_without_settings_in_its_address_stays_as_it_is():
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"seed": "-1"}, {"seed": "1e9"}, {"cfg": "nan"}, {"classes": "1,x"}, {"smooth": "perhaps"}, {"curve": "wild"}],
+    [{"seed": "-1"}, {"seed": "1e9"}, {"cfg": "nan"}, {"classes": ", "}, {"smooth": "perhaps"}, {"curve": "wild"}],
 )
 def test_what_cannot_be_read_is_left_out_and_named(parameters):
     wanted = from_query(parameters)

@@ -11,9 +11,9 @@ from var.recipe import make_recipes
 from var.ui.by_scale import for_controls
 from var.ui.catalog import Catalog
 from var.ui.description import Description
+from var.ui.fill_events import dtype_for
 from var.ui.models import Loading, ModelHolder
 from var.ui.restore import Wanted, fitted, from_recipe, varied
-from var.ui.settings_events import dtype_for
 
 DESCRIPTION = Description("", ("Ant", "Bee", "Cat"), 64, 16, "CPU, float32", None, (1, 2, 3, 4))
 
@@ -88,7 +88,7 @@ def test_values_by_scale_come_back_whole(folder, recipe):
 
 def test_values_by_scale_of_another_number_of_scales_are_told():
     wanted = fitted(Wanted(for_controls({"cfg_scale": [1.0, 2.0]})), DESCRIPTION, "cpu")
-    assert wanted.note == "Guidance: the image has 2 scales, this checkpoint 4; its last holds."
+    assert wanted.note == "Guidance: 2 scales were given, this checkpoint has 4; the last holds."
     assert (wanted.values["by_scale"], wanted.values["cfg_scale"], wanted.values["cfg_curve"]) == ({}, 2.0, "ramp")
 
 

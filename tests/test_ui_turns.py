@@ -45,9 +45,29 @@ def test_who_leaves_the_line_holds_up_nobody():
 def test_the_tabs_of_a_session_are_stopped_apart():
     line = Line()
     images, edit = RunControl(line, "images"), RunControl(line, "edit")
-    assert [images.begin("a"), edit.begin("a")] == [0, 1]
-    edit.stop("a")
-    with images.turn("a") as stop:
-        assert not stop.is_set() and edit.before("a") == 1
-    with edit.turn("a") as stop:
-        assert stop.is_set()
+    assert [images.begin("a", "first"), edit.begin("a", "second")] == [0, 1]
+    with images.turn("a") as (asked, stop):
+        assert asked == "first" and edit.before("a") == 1
+        assert not images.stop("a") and stop.is_set()
+    with edit.turn("a") as (asked, stop):
+        assert asked == "second" and not stop.is_set()
+
+
+def test_a_run_that_waits_is_called_off():
+    control = RunControl(Line(), "images")
+    control.begin("a", "first")
+    control.begin("b", "second")
+    assert control.stop("a") and control.before("a") is None and control.before("b") == 0
+    with control.turn("a") as turn:
+        assert turn is None
+
+
+def test_what_is_asked_last_is_made():
+    control = RunControl(Line(), "images")
+    control.begin("a", "first")
+    control.stop("a")
+    control.begin("a", "second")
+    with control.turn("a") as (asked, stop):
+        assert asked == "second" and not stop.is_set()
+    with control.turn("a") as turn:  # the first one's
+        assert turn is None

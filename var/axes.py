@@ -101,9 +101,11 @@ def parse_axis(kind: str, text: str, names: Names) -> Axis:
     Raises:
         ValueError: a value that is none, or too many of them; the message names the axis and the value.
     """
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"an axis must be one of {', '.join(KINDS)}, not {kind!r}")
     title, hint = KINDS[kind].title, KINDS[kind].hint
+    if not isinstance(text, str):
+        raise ValueError(f"{title}: the values must be a text, such as {hint!r}")
     if len(text) > MAX_TEXT:
         raise ValueError(f"{title}: the text is too long; at most {MAX_TEXT} letters are read")
     try:
@@ -153,7 +155,7 @@ def split_words(text: str, known: Sequence[str] = ()) -> list[str]:
     """
     whole = {name.casefold() for name in known}
     words = []
-    for line in re.split(r"[\n;]", text):
+    for line in re.split(r"[\r\n;]", text):
         line = line.strip()
         if line.casefold() in whole:
             words.append(line)

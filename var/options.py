@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
 
-MAX_SEED = 2**63 - 1
+MAX_SEED = MOST_NUMBER = 2**63 - 1
 CFG_CURVES = ("ramp", "constant")
 BY_SCALE = ("cfg_scale", "top_k", "temperature")  # options that may have a value for each scale
 
@@ -123,7 +123,7 @@ class SamplingOptions:
                 f"a list of seeds must have one for each of the {self.batch_size} class labels, not {len(self.seed)}"
             )
         for top_k in self.top_k if isinstance(self.top_k, tuple) else (self.top_k,):
-            if not (is_whole(top_k) and top_k >= 0):
+            if not (is_whole(top_k) and 0 <= top_k <= MOST_NUMBER):
                 raise ValueError(f"top_k must be a whole number of at least 0 (0: off), not {top_k!r}")
         if not (is_real(self.top_p) and 0 <= self.top_p <= 1):
             raise ValueError(f"top_p must be a number from 0 to 1 (0: off), not {self.top_p!r}")
@@ -180,8 +180,8 @@ def is_whole(value) -> bool:
 
 
 def is_real(value) -> bool:
-    """Whether a value is a finite number of any kind."""
+    """Whether a value is a finite number of any kind, and no larger than a whole one may be."""
     try:
-        return not isinstance(value, bool | str) and math.isfinite(value)
-    except TypeError:
+        return not isinstance(value, bool | str) and math.isfinite(value) and abs(value) <= MOST_NUMBER
+    except (TypeError, OverflowError):
         return False

@@ -256,26 +256,35 @@ class VARPipeline:
     def film(
         self, result: Result, images: Sequence[int] | None = None, stop: StopSignal | None = None
     ) -> list[list[Image.Image]]:
-        """The images of a generation after each of its scales, decoded now in full.
+        """The images of a generation after each of its scales; arguments as of `stream_film`.
+
+        Returns:
+            A list for each scale, coarse to fine, of the images after it. Once stopped, those of the first scales only.
+        """
+        return list(self.stream_film(result, images, stop))
+
+    def stream_film(
+        self, result: Result, images: Sequence[int] | None = None, stop: StopSignal | None = None
+    ) -> Iterator[list[Image.Image]]:
+        """Decode the images of a generation after each of its scales, coarse to fine.
 
         Args:
             result: of a generation of this pipeline.
             images: which of its images, 0-based; None for all.
             stop: as in `stream`.
 
-        Returns:
-            A list for each scale, coarse to fine, of the images after it. Once stopped, those of the first scales only.
+        Yields:
+            The images after a scale, in full.
         """
         chosen = list(range(len(result.tokens)) if images is None else images)
-        scales = []
         try:
             for latents in result.latents[chosen, :-1].unbind(1):  # each (b, C, N, N)
                 parts = decode_parts(self.vqvae, [latents], stop)
-                scales.append([image for part in parts for image in to_pil(part)])
+                yield [image for part in parts for image in to_pil(part)]
         except Stopped:
-            return scales
+            return
         last = to_pil(result.images) if isinstance(result.images, Tensor) else result.images
-        return [*scales, [last[i] for i in chosen]]
+        yield [last[i] for i in chosen]
 
     def _check(self, options: SamplingOptions, output_type: str) -> None:
         """Raise ValueError for an argument out of range."""

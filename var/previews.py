@@ -5,7 +5,7 @@ Letters: B images, C latent channels, N side of the latent.
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import torch
@@ -17,11 +17,13 @@ from .pictures.images import from_pil, to_pil
 from .pipeline import VARPipeline
 from .sketch import Sketch
 from .steps import Result, Step
+from .stopping import StopSignal
 
 BUDGET = 0.05
 MOST_LEARNED = 8  # images of one run
 ROWS_ENOUGH = 40  # places for each feature, after which the sketch hardly gets better
 PRACTICE_IMAGES = 4
+PRACTICE_SECONDS, MOST_PRACTICE_SECONDS = 1.0, 30.0
 RECENT = 5  # sketches, of which the fastest tells what one takes: a busy machine only adds to it
 PATIENCE = 0.9  # sketches that took long are tried again after a while
 
@@ -44,6 +46,7 @@ class Previewer:
         self.budget = budget
         self.sketch = Sketch(pipeline.vqvae.config.z_channels, pipeline.image_size)
         self.decode_seconds: float | None = None  # of one image
+        self.probe_seconds = 0.0  # of a guess
         self.recent_sketches: deque[float] = deque(maxlen=RECENT)  # seconds of one image
         self.spent = 0.0  # in this run
         self._clock = clock
@@ -96,6 +99,8 @@ class Previewer:
             return None
         if affordable > 0:
             return step.finished() + self._decode(latents[:affordable])
+        if self.probe_seconds <= left:
+            self._probe(latents)
         return step.finished() or None
 
     def _decode(self, latents: Tensor) -> list[Image]:
@@ -115,12 +120,17 @@ class Previewer:
         return pictures
 
     def _probe(self, latents: Tensor) -> None:
-        """Guess what decoding an image takes, from a sixteenth of one."""
+        """Guess what decoding an image takes, from a sixteenth of one; the best guess counts.
+
+        The first time of all takes much longer.
+        """
         side = max(1, latents.shape[-1] // 4)
         begin = self._clock()
         decode_latents(self.pipeline.vqvae, [latents[:1, :, :side, :side]])
         synchronize(self.pipeline.device)
-        self.decode_seconds = (self._clock() - begin) * (latents.shape[-1] / side) ** 2
+        self.probe_seconds = self._clock() - begin
+        guess = self.probe_seconds * (latents.shape[-1] / side) ** 2
+        self.decode_seconds = min(guess, self.decode_seconds or guess)
 
     def learn(self, result: Result) -> None:
         """Let the sketch learn from the images of a run, which were decoded anyway, until it has seen enough."""
@@ -132,29 +142,39 @@ class Previewer:
             images = pixels.add(1).mul(0.5)
         self.sketch.learn(result.latents[: len(images), -1], images)
 
-    def practise(self, seconds: float = 1.0) -> None:
-        """Teach the sketch before the first run, on a few images made for it; to be called once a model is loaded.
+    def practise(self, stop: StopSignal) -> Iterator[None]:
+        """Teach the sketch before the first run, on a few images made for it; for once a model is loaded.
 
-        Nothing is learned where the decoder is too slow for so few seconds; then the runs themselves teach it.
+        It goes on until the sketch is ready, and then for as long as `PRACTICE_SECONDS`, unless that takes more than
+        `MOST_PRACTICE_SECONDS`.
 
         Args:
-            seconds: that it may take.
+            stop: once set, it ends within a block of the transformer.
+
+        Yields:
+            After each scale that it makes.
         """
-        num_classes, deadline = self.pipeline.var.config.num_classes, self._clock() + seconds
+        num_classes, start = self.pipeline.var.config.num_classes, self._clock()
         count = min(PRACTICE_IMAGES, num_classes)
-        labels = [i * num_classes // count for i in range(count)]
-        stop = Deadline(deadline, self._clock)
-        with closing(self.pipeline.stream(labels, seed=range(count), cfg_scale=0.0, stop=stop)) as steps:
-            for step in steps:
-                if step.result is not None:
-                    self.learn(step.result)
-                    return
-                latents = torch.cat(list(step.decoding.latents))
-                if self.decode_seconds is None:
-                    self._probe(latents)
-                if self._clock() + self.decode_seconds * count > deadline:
-                    return
-                self._decode(latents)
+        for index in range(count):
+            label, ends = index * num_classes // count, Deadline(start + MOST_PRACTICE_SECONDS, self._clock, stop)
+            with closing(self.pipeline.stream([label], seed=[index], cfg_scale=0.0, stop=ends)) as steps:
+                for step in steps:
+                    self._learn_at(step, start + PRACTICE_SECONDS)
+                    yield
+            if self.sketch.ready and self._clock() > start + PRACTICE_SECONDS or ends.is_set():
+                return
+
+    def _learn_at(self, step: Step, deadline: float) -> None:
+        """Learn from a scale: from the last one anyway, for it was decoded, from the others while there is time."""
+        if step.result is not None:
+            self.learn(step.result)
+            return
+        latents = torch.cat(list(step.decoding.latents))
+        for _ in range(2 if self.decode_seconds is None else 0):
+            self._probe(latents)
+        if self._clock() + self.decode_seconds <= deadline:
+            self._decode(latents)
 
 
 def synchronize(device: torch.device) -> None:
@@ -166,16 +186,17 @@ def synchronize(device: torch.device) -> None:
 
 
 class Deadline:
-    """A stop signal that is set from a time on.
+    """A stop signal that is set from a time on, or with another one.
 
     Args:
         end: the time.
         clock: tells it.
+        other: the other signal.
     """
 
-    def __init__(self, end: float, clock: Callable[[], float]):
-        self.end, self.clock = end, clock
+    def __init__(self, end: float, clock: Callable[[], float], other: StopSignal):
+        self.end, self.clock, self.other = end, clock, other
 
     def is_set(self) -> bool:
-        """Whether it is later."""
-        return self.clock() > self.end
+        """Whether it is later, or the other one is set."""
+        return self.other.is_set() or self.clock() > self.end

@@ -22,8 +22,8 @@ MOST_LETTERS = 16_384  # of the JSON; ours has under a thousand
 MOST_NAME_LETTERS = 300
 MOST_CLASSES = 1_000_000
 MOST_SCALES = 100
+MOST_DIGITS = 40  # of a whole number
 MOST_PIXELS_A_SIDE = 65_536
-MOST_VALUE = 1e6  # of any setting that has no bound of its own, so that no text is endless
 HEX_DIGITS = "0123456789abcdef"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 OF_THE_BATCH = ("class_labels", "seed")  # options that have a value an image
@@ -104,11 +104,6 @@ class Recipe:
             if type(value) is not int or not 1 <= value <= most:
                 raise ValueError(f"{name} must be 1 to {most}")
         self.options.check(MOST_CLASSES, self.num_scales)
-        for name in option_names():
-            value = getattr(self.options, name)
-            for part in value if isinstance(value, tuple) else (value,):
-                if not isinstance(part, str) and part > MOST_VALUE:
-                    raise ValueError(f"{name} is too large")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}")
         if self.weights not in (None, "ema", "raw"):
@@ -284,14 +279,24 @@ def from_texts(texts: dict) -> Recipe:
     if len(text) > MOST_LETTERS:
         raise ValueError("The settings in this image are damaged: they are too long.")
     try:
-        values = json.loads(text, parse_constant=refuse)
+        values = json.loads(text, parse_constant=refuse, parse_int=whole)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError("The settings in this image are damaged: they are no JSON.") from error
+    except ValueError as error:
+        raise ValueError(f"The settings in this image are damaged: {error}.") from error
+    try:
         if not isinstance(values, dict):
             raise ValueError("they are no list of settings")
         return Recipe.from_dict(values)
-    except json.JSONDecodeError as error:
-        raise ValueError("The settings in this image are damaged: they are no JSON.") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"The settings in this image are damaged or not of this program: {error}.") from error
+
+
+def whole(digits: str) -> int:
+    """A whole number; one that nothing here could mean is refused."""
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"{digits[:MOST_DIGITS]}… is too large")
+    return int(digits)
 
 
 def refuse(constant: str):

@@ -51,7 +51,10 @@ def open_image(path: str | Path, name: str | None = None) -> Image.Image:
         raise ValueError(f"{name} is no picture that can be read here. Use a {', '.join(FORMATS)} file.") from error
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        most = MOST_PIXELS // 1_000_000
+        raise ValueError(f"{name} is too large; at most {most} million pixels are read. Make it smaller.") from error
+    except (OSError, SyntaxError) as error:
         raise ValueError(f"{name} is a damaged picture: {error}.") from error
 
 

@@ -27,7 +27,7 @@ def api_errors(catalog: Catalog, checkpoint: Any) -> Iterator[None]:
         except USER_ERRORS:
             pass  # then it is this that the error is about
         # Gradio shows a message as HTML, here and on the page of a caller's own app.
-        raise gr.Error(escape(text), print_exception=False) from error
+        raise gr.Error(escape(text, quote=False), print_exception=False) from error
 
 
 def named_file(catalog: Catalog, checkpoint: Any, uploads: bool = True) -> tuple[str, Path]:

@@ -1,7 +1,7 @@
 """The endpoints about a checkpoint itself: `/inspect` and `/export`."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def export_endpoint(catalog: Catalog, holder: ModelHolder, options: PageOptions)
     # It yields instead of returning, so that a caller that goes away leaves nothing behind.
     def export_weights(
         checkpoint: str | dict = "", format: str = "safetensors", dtype: str = "", weights: str = ""
-    ) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    ) -> tuple[list[str], dict[str, Any]]:
         """Write a checkpoint's weights alone, VAR and VQVAE.
 
         Parameters:

@@ -102,7 +102,7 @@ class CheckpointView:
         if choice.problem:
             yield self.refuse(choice, uploads, loaded, before)
             return
-        yield self.show(choice, uploads, is_new=name != loaded)
+        yield self.show(choice, uploads, is_new=name != loaded, is_first=loaded is None)
         yield from self.load(choice, is_latest)
 
     def load(self, choice: Choice, is_latest: Callable[[], bool]) -> Iterator[Updates]:
@@ -119,9 +119,20 @@ class CheckpointView:
                 panel.found: found_html(choice, parts.catalog, parts.holder),
                 panel.details: details_of(choice, parts.holder),
             }
+            parts.holder.practise(choice.path, choice.loading)
 
-    def show(self, choice: Choice, uploads: dict[str, str], is_new: bool, news: str = "") -> Updates:
-        """Show a checkpoint that can be used; the settings follow where it is another one than before."""
+    def show(
+        self, choice: Choice, uploads: dict[str, str], is_new: bool, is_first: bool = False, news: str = ""
+    ) -> Updates:
+        """Show a checkpoint that can be used.
+
+        Args:
+            choice: the checkpoint.
+            uploads: the session's own files.
+            is_new: it is another one than before; the settings follow.
+            is_first: there was none before.
+            news: what happened to it; "" for nothing.
+        """
         parts, panel, settings = self._parts, self._parts.checkpoint, self._parts.settings
         updates = {
             panel.choice: dropdown_update(parts.catalog, uploads, choice.name),
@@ -143,9 +154,10 @@ class CheckpointView:
         }
         if is_new:
             updates |= settings_updates(settings, choice.description)
-            updates |= {status: status_line("Ready") for status in parts.statuses}
             updates |= {problem: "" for problem in parts.problems}
             updates[parts.edit.keep_scales] = gr.update(value=0, **scale_range(choice.description))
+        if is_first:
+            updates |= {status: status_line("Ready") for status in parts.statuses}
         return updates
 
     def refuse(self, choice: Choice, uploads: dict[str, str], loaded: str | None, before: Loading) -> Updates:
@@ -175,7 +187,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         if choice.description is None:
             return {panel.choice: gr.update(choices=catalog.choices())}
         if choice != parts.first:
-            return view.show(choice, {}, is_new=True)
+            return view.show(choice, {}, is_new=True, is_first=True)
         return {panel.found: found_html(choice, catalog, holder), panel.details: details_of(choice, holder)}
 
     def load_first(
@@ -281,11 +293,6 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         """Say no more that a file is being read."""
         return loaded_now(uploads, loaded, loading) if READING in shown else {panel.found: gr.skip()}
 
-    def unloaded(uploads: dict[str, str], loaded: str | None, loading: Loading) -> Updates:
-        """Give the memory back; the next run loads again."""
-        holder.unload()
-        return loaded_now(uploads, loaded, loading)
-
     def listed(uploads: dict[str, str]) -> Iterator[dict[str, Any]]:
         """Read the folder again. What new files are is found out for the next time: no line moves in an open list."""
         yield gr.update(choices=catalog.choices(uploads))
@@ -306,7 +313,8 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     for control in (panel.weights, panel.precision):
         control.input(changed, [panel.weights, panel.precision, *view.session], view.outputs, **QUIET, **AGAIN)
     panel.offer.click(accepted, [panel.refused, *view.session], view.outputs, **QUIET, **AGAIN)
-    panel.unload.click(unloaded, view.session, [panel.found, panel.details], **QUIET, **AT_ONCE)
+    unloaded = panel.unload.click(holder.unload, None, None, **QUIET, **AT_ONCE)
+    unloaded.then(loaded_now, view.session, [panel.found, panel.details], **QUIET, **AT_ONCE)
     panel.details_group.expand(loaded_now, view.session, [panel.found, panel.details], **QUIET, **AT_ONCE)
     for images in (parts.images, parts.edit.images):
         images.generate.click(looked_again, [*view.session, panel.version], view.outputs, **QUIET, **AT_ONCE)

@@ -10,6 +10,7 @@ import gradio as gr
 from ..library import describe_entry
 from .card import details_html, summary_html
 from .catalog import Catalog
+from .controls import Dropdown, Radio
 from .description import Description
 from .messages import USER_ERRORS, error_banner, error_text, hint_line
 from .models import Loading, ModelHolder, TooLargeError
@@ -89,7 +90,7 @@ def create_checkpoint_panel(catalog: Catalog, holder: ModelHolder, first: Choice
         uploads: whether visitors may upload.
     """
     there = first.description is not None
-    choice = gr.Dropdown(
+    choice = Dropdown(
         choices=catalog.choices(),
         value=first.name,
         label="Checkpoint",
@@ -109,10 +110,10 @@ def create_checkpoint_panel(catalog: Catalog, holder: ModelHolder, first: Choice
     offer = gr.Button("", visible=False, elem_id="offer")
     with gr.Accordion("Details", open=False, visible=there, elem_id="details", elem_classes="fold") as details_group:
         details = gr.HTML(details_of(first, holder), js_on_load=KEEP_UNFOLDED, elem_id="facts")
-        weights = gr.Radio(
+        weights = Radio(
             WEIGHTS, value="ema", label="Weights", info="The file has both.", visible=False, elem_id="weights"
         )
-        precision = gr.Radio(
+        precision = Radio(
             PRECISIONS,
             value="",
             label="Precision",

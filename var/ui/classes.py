@@ -54,6 +54,14 @@ def random_choice(description: Description, count: int) -> list[int]:
     return sorted(random.sample(list(labels), min(count, len(labels))))
 
 
+def find_class(description: Description, asked: int | str | None) -> int | str | None:
+    """Return the label of a class that is given by its name, in any case; anything else as it is."""
+    if not isinstance(asked, str):
+        return asked
+    names = enumerate(description.class_names)
+    return next((label for label, name in names if plain_name(name, label).casefold() == asked.casefold()), asked)
+
+
 def known_classes(description: Description, labels: Sequence[int | None]) -> list[int]:
     """Return those of the classes that this checkpoint has, as the list's values."""
     wanted = [NO_CLASS if label is None else label for label in labels]
@@ -65,7 +73,7 @@ def to_labels(values: Sequence[int]) -> list[int | None]:
     return [None if value == NO_CLASS else value for value in values]
 
 
-def with_recent(recent: Sequence[int], values: Sequence[int]) -> list[int]:
-    """Return the classes used lately after another run."""
-    used = [value for value in values if value != NO_CLASS]
+def with_recent(recent: Sequence[int], labels: Sequence[int | None]) -> list[int]:
+    """Return the classes used lately after another run; None among its labels is no class."""
+    used = [label for label in labels if label is not None]
     return list(dict.fromkeys((*used, *recent)))[:MOST_RECENT]

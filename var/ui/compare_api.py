@@ -15,9 +15,10 @@ from ..options import SamplingOptions, is_whole
 from ..pictures.sheets import DARK, LIGHT
 from .calls import api_errors, named_file, options_of, progress_info
 from .catalog import Catalog
-from .comparisons import Models, Pace, ask, carry_out, cell_label, write_files
+from .comparisons import Models, ask, carry_out, cell_label, write_files
 from .models import ModelHolder
 from .options import PageOptions
+from .pace import Pace
 from .turns import Line
 
 

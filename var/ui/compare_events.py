@@ -1,6 +1,6 @@
 """What happens on the Compare tab: the plan and its time as axes change, the run, and two images side by side."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -23,17 +23,17 @@ from .compare_panel import (
     MOST_FILLED_CHECKPOINTS,
     AxisRow,
     fill_text,
+    pair_html,
     plan_html,
-    recipe_html,
     values_label,
 )
-from .comparisons import Comparison, Models, Pace, ask, carry_out, write_files
-from .messages import USER_ERRORS, error_banner, error_text, status_line, waiting_line
+from .comparisons import Comparison, Models, ask, carry_out, seconds_of, write_files
+from .fill_events import fill_from
+from .messages import FAILED, NOTHING, STOPPED, USER_ERRORS, error_banner, error_text, status_line, waiting_line
 from .models import Loading
-from .parts import MODEL_QUEUE, Parts, Updates
+from .parts import MODEL_QUEUE, SETTLE, Parts, Updates
 from .restore import from_recipe
-from .sampling_controls import sampling_of
-from .settings_events import fill_from
+from .sampling_controls import in_words, sampling_of
 from .turns import RunControl
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
@@ -41,8 +41,6 @@ ASK_THEME = "() => [document.body.classList.contains('dark')]"
 SHOW_GRID_ON_A_PHONE = """() => {
   if (matchMedia("(max-width: 760px)").matches) document.getElementById("compare-status").scrollIntoView();
 }"""
-# Gradio tells of a change while other components have their old values still, such as those of the checkpoint before.
-SETTLE = "() => new Promise(resolve => setTimeout(() => resolve([]), 100))"
 # The two images of the slider are marked in the grid, without drawing it again.
 MARK_PAIR = """(first, second) => {
   for (const button of document.querySelectorAll("#compare-grid [data-image]")) {
@@ -62,7 +60,7 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
         wanted_state: of `wire_settings`, where settings are put to fill the controls.
     """
     panel = parts.compare
-    pace, control = Pace(), RunControl(parts.line, "compare")
+    pace, control = parts.pace, RunControl(parts.line, "compare")
     checkpoint, controls = parts.checkpoint, parts.settings.controls
     asked = {checkpoint.loaded, checkpoint.uploads, checkpoint.loading, panel.dark, *controls.values()}
     asked |= {component for row in panel.axes for component in (row.kind, row.values)}
@@ -93,9 +91,9 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     def show_plan(values: dict) -> str:
         try:
             comparison = read(values)
-            return plan_html(comparison, pace.seconds(comparison, session_models(values)))
+            return plan_html(comparison, seconds_of(comparison, session_models(values), pace))
         except USER_ERRORS as error:
-            return plan_html(error_text(error))
+            return plan_html(in_words(error_text(error)))
 
     def fill(row: AxisRow, values: dict) -> Updates:
         """Put sensible values in; also what another kind begins with."""
@@ -118,10 +116,9 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
         text = fill_text(kind, names, labels, seed, description.vocab_size)
         return updates | {row.values: gr.update(label=values_label(kind), interactive=True, value=text)}
 
-    def begin(dark: bool, request: gr.Request) -> Updates:
-        before = control.begin(request.session_hash)
+    def begin(values: dict, request: gr.Request) -> Updates:
+        before = control.begin(request.session_hash, values)
         return {
-            panel.dark: dark,
             panel.run: gr.update(interactive=False),
             panel.stop: gr.update(interactive=True),
             panel.status: waiting_line(before),
@@ -129,15 +126,24 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
             panel.failures: "",
         }
 
-    def run(values: dict, request: gr.Request) -> Iterator[Updates]:
-        with control.turn(request.session_hash) as stop:
-            yield from make(values, stop)
+    async def wait(request: gr.Request) -> AsyncIterator[Any]:
+        """Show how many come first."""
+        async for before in control.wait(request.session_hash):
+            yield waiting_line(before)
+        yield gr.skip()  # what comes last is sent once more when this ends, after the run's own lines
+
+    def run(request: gr.Request) -> Iterator[Updates]:
+        with control.turn(request.session_hash) as turn:
+            if turn is None:  # called off while it waited
+                yield {panel.status: gr.skip()}
+            else:
+                yield from make(*turn)
 
     def make(values: dict, stop: StopSignal) -> Iterator[Updates]:
         try:
             comparison = read(values)
         except USER_ERRORS as error:
-            yield {panel.status: status_line("Nothing made"), panel.problem: error_banner(error_text(error))}
+            yield {panel.status: status_line(NOTHING), panel.problem: error_banner(in_words(error_text(error)))}
             return
         drawing = Drawing(panel, comparison)
         yield drawing.start()
@@ -157,8 +163,15 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     def end() -> Updates:
         return {panel.run: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
 
+    def failed(request: gr.Request) -> Updates:
+        """Whatever went wrong, one can go on."""
+        control.leave(request.session_hash)
+        return end() | {panel.status: status_line(NOTHING), panel.problem: error_banner(FAILED)}
+
     def stop(request: gr.Request) -> Updates:
-        control.stop(request.session_hash)
+        """End the run at its next block; one that waits is called off at once."""
+        if control.stop(request.session_hash):
+            return end() | {panel.status: status_line(STOPPED)}
         return {panel.stop: gr.update(interactive=False)}
 
     def leave(request: gr.Request) -> None:
@@ -175,7 +188,7 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
         if first is None or second is None or max(first, second) >= len(shown):
             return {panel.recipe: ""}
         left, right = shown[first], shown[second]
-        return {panel.slider: (left.path, right.path), panel.recipe: recipe_html(left, right)}
+        return {panel.slider: (left.path, right.path), panel.recipe: pair_html(left, right)}
 
     def restore(second: int | None, shown: tuple[ShownImage, ...], uploads: dict[str, str], loaded: str | None) -> Any:
         """Put the settings of the right image into the controls."""
@@ -193,23 +206,25 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     settled = gr.on(changed, None, None, None, js=SETTLE, trigger_mode="always_last", **QUIET)
     settled.then(**refresh)
     blocks.load(**refresh)
-    started = panel.run.click(
+    asked_theme = panel.run.click(None, None, [panel.dark], js=ASK_THEME, queue=False, **QUIET)
+    started = asked_theme.then(
         begin,
-        [panel.dark],
-        [panel.dark, panel.run, panel.stop, panel.status, panel.problem, panel.failures],
+        asked,
+        [panel.run, panel.stop, panel.status, panel.problem, panel.failures],
         queue=False,
-        js=ASK_THEME,
         **QUIET,
     )
+    started.then(wait, None, [panel.status], concurrency_limit=None, **QUIET)
     started.then(fn=None, js=SHOW_GRID_ON_A_PHONE, **QUIET)
     pair = [panel.first, panel.second]
     made = [panel.status, panel.problem, panel.grid, panel.failures, panel.picture, panel.bundle, panel.pair, *pair]
-    finished = started.then(run, asked, [*made, panel.shown], concurrency_id=MODEL_QUEUE, concurrency_limit=1, **QUIET)
+    finished = started.then(run, None, [*made, panel.shown], concurrency_id=MODEL_QUEUE, concurrency_limit=1, **QUIET)
     finished.then(end, None, [panel.run, panel.stop], queue=False, **QUIET).then(**refresh)
+    finished.failure(failed, None, [panel.run, panel.stop, panel.status, panel.problem], queue=False, **QUIET)
     shown = [panel.slider, panel.recipe]
     finished.then(show_pair, [*pair, panel.shown], shown, queue=False, **QUIET)
     finished.then(None, pair, None, js=MARK_PAIR, **QUIET)
-    panel.stop.click(stop, None, [panel.stop], queue=False, **QUIET)
+    panel.stop.click(stop, None, [panel.run, panel.stop, panel.status], queue=False, **QUIET)
     panel.grid.click(click, [*pair, panel.shown], pair, queue=False, **QUIET)
     # Both change at once; what holds after the last change counts.
     chosen, latest = [panel.first.change, panel.second.change], QUIET | {"queue": False, "trigger_mode": "always_last"}

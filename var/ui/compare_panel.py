@@ -9,12 +9,13 @@ import gradio as gr
 
 from ..axes import KINDS, NO_CLASS, WORDS_FOR_NO_CLASS, Names
 from ..compare import MOST_CELLS
-from ..recipe import readable
 from .compare_grid import EMPTY_GRID, ShownImage
 from .comparisons import Comparison
+from .controls import Dropdown
+from .images_panel import recipe_html
 from .messages import counted, duration, error_banner, status_line
 
-NOTHING = "nothing"
+NOTHING = "none"
 MOST_REASONS = 5
 MOST_FILLED_CHECKPOINTS = 6
 MOST_FILLED_CLASSES = 8
@@ -99,8 +100,8 @@ def create_compare_panel(state: str) -> ComparePanel:
         bundle = gr.DownloadButton("All images (ZIP)", elem_id="compare-bundle", size="sm", visible=False)
     with gr.Column(elem_id="compare-pair", visible=False) as pair:
         with gr.Row(elem_id="compare-choices"):
-            first = gr.Dropdown([], label="A, left", elem_id="compare-first")
-            second = gr.Dropdown([], label="B, right", elem_id="compare-second")
+            first = Dropdown([], label="A, left", elem_id="compare-first")
+            second = Dropdown([], label="B, right", elem_id="compare-second")
         slider = gr.ImageSlider(
             label="Two images side by side",
             show_label=False,
@@ -121,7 +122,7 @@ def create_axis_row(title: str, kind: str | None, values: str) -> AxisRow:
     """Lay out one direction."""
     word = title.lower()
     with gr.Row(elem_classes="axis"):
-        choice = gr.Dropdown(
+        choice = Dropdown(
             [(NOTHING, "")] + [(kind.title, name) for name, kind in KINDS.items()],
             value=kind or "",
             label=title,
@@ -136,7 +137,7 @@ def create_axis_row(title: str, kind: str | None, values: str) -> AxisRow:
             elem_id=f"compare-{word}-values",
             elem_classes="axis-values",
         )
-        fill = gr.Button("Fill", interactive=bool(kind), elem_id=f"compare-{word}-fill", elem_classes="axis-fill")
+        fill = gr.Button("Suggest", interactive=bool(kind), elem_id=f"compare-{word}-fill", elem_classes="axis-fill")
     return AxisRow(choice, typed, fill)
 
 
@@ -198,7 +199,7 @@ def plan_html(plan: Comparison | str, seconds: float | None = None) -> str:
     facts.append("time not known before a first run" if seconds is None else f"about {duration(max(1, seconds))}")
     return (
         f'<div class="plan" role="status"><p>{" · ".join(facts)}</p>'
-        f'<p class="note">All with {escape(plan.note)}, as in Settings. {LIMITS}</p></div>'
+        f'<p class="note">All with {escape(plan.note)}, as in the settings. {LIMITS}</p></div>'
     )
 
 
@@ -228,10 +229,7 @@ def failures_html(reasons: Sequence[str]) -> str:
     return "".join(error_banner(text) for text in texts) + (f"<p>{more}</p>" if more else "")
 
 
-def recipe_html(left: ShownImage, right: ShownImage) -> str:
+def pair_html(left: ShownImage, right: ShownImage) -> str:
     """Return what the two images of the slider are, and the settings of the right one."""
-    _, settings = readable(right.recipe).split("\n", 1)
-    return (
-        f'<div class="pair-labels"><p>{escape(left.label)}</p><p>{escape(right.label)}</p></div>'
-        f'<p class="settings">{escape(right.recipe.class_name or NO_CLASS)}. {escape(settings)}</p>'
-    )
+    labels = f"<p>{escape(left.label)}</p><p>{escape(right.label)}</p>"
+    return f'<div class="pair-labels">{labels}</div>{recipe_html(right.recipe)}'

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
@@ -30,6 +30,7 @@ from ..pipeline import VARPipeline
 from ..stopping import StopSignal
 from .messages import USER_ERRORS, error_text
 from .models import Loading, ModelHolder
+from .pace import Pace
 
 PICTURE_NAME = "comparison.png"
 BUNDLE_NAME = "comparison.zip"
@@ -66,11 +67,24 @@ def ask(typed: Sequence[tuple[str | None, str]], base: Cell, names: Names) -> Co
     """
     try:
         axes = tuple(parse_axis(kind, text or "", names) if kind else None for kind, text in typed)
+        if any(axis and axis.kind == "checkpoint" for axis in axes):
+            axes = tuple(axis and numbered(axis) for axis in axes)
         if not any(axes):
             raise ValueError("Nothing varies; choose what does for columns or rows")
         return Comparison(base, axes, plan(base, *axes), shared_settings(base, names.classes, *axes))
     except ValueError as error:
         raise ValueError(as_sentence(str(error))) from None
+
+
+def numbered(axis: Axis) -> Axis:
+    """An axis of classes with their numbers, which are what checkpoints of other names have in common."""
+    if axis.kind != "class":
+        return axis
+    labels = [
+        label if value is None or label.endswith(f"({value})") else f"{label} ({value})"
+        for label, value in zip(axis.labels, axis.values, strict=True)
+    ]
+    return replace(axis, labels=tuple(labels))
 
 
 def as_sentence(text: str) -> str:
@@ -83,47 +97,6 @@ def cell_label(cell: Cell, axes: Sequence[Axis | None]) -> str:
     """What tells an image from the others: its values along the axes."""
     labels = [f"{axis.title} {axis.labels[index]}" for axis, index in zip(axes, cell.place, strict=True) if axis]
     return " · ".join(labels)
-
-
-class Pace:
-    """The seconds that an image and a load took on this server, one for each size of model and precision."""
-
-    def __init__(self) -> None:
-        self._seconds_per_image: dict[tuple, float] = {}
-        self._load_seconds: dict[tuple, float] = {}
-
-    def note_images(self, path: Path, dtype: str | None, seconds_per_image: float) -> None:
-        """Take down how long an image of this checkpoint took."""
-        self._seconds_per_image[_size_key(path, dtype)] = seconds_per_image
-
-    def note_load(self, path: Path, dtype: str | None, seconds: float) -> None:
-        """Take down how long it took until this checkpoint was ready."""
-        self._load_seconds[_size_key(path, dtype)] = seconds
-
-    def seconds(self, comparison: Comparison, models: "Models") -> float | None:
-        """How long a comparison will take; None where nothing of the size of one of its models made an image yet.
-
-        A checkpoint that is none takes no time: its images are not made.
-        """
-        total = 0.0
-        for model in dict.fromkeys(cell.model for cell in comparison.cells):
-            try:
-                key = _size_key(models.path(model), model.dtype)
-            except OSError:
-                continue
-            if key[0] is None:
-                continue
-            if key not in self._seconds_per_image:
-                return None
-            cells = [cell for cell in comparison.cells if cell.model == model]
-            loaded = model if models.is_loaded(model) else None
-            total += estimate(cells, self._seconds_per_image[key], self._load_seconds.get(key, 0.0), loaded)
-        return total
-
-
-def _size_key(path: Path, dtype: str | None) -> tuple:
-    """What the speed depends on; raises FileNotFoundError where there is no file."""
-    return describe_entry(path).var_config, dtype
 
 
 @dataclass(frozen=True)
@@ -174,6 +147,26 @@ class Models:
             if len(found) == most:
                 break
         return found
+
+
+def seconds_of(comparison: Comparison, models: Models, pace: Pace) -> float | None:
+    """How long a comparison will take; None where nothing of the size of one of its models made an image yet.
+
+    A checkpoint that is none takes no time: its images are not made.
+    """
+    total = 0.0
+    for model in dict.fromkeys(cell.model for cell in comparison.cells):
+        try:
+            path = models.path(model)
+            seconds = pace.image_seconds(path, model.dtype)
+        except OSError:
+            continue
+        if seconds is None:
+            return None
+        cells = [cell for cell in comparison.cells if cell.model == model]
+        loaded = model if models.is_loaded(model) else None
+        total += estimate(cells, seconds, pace.load_seconds(path, model.dtype), loaded)
+    return total
 
 
 def carry_out(comparison: Comparison, models: Models, stop: StopSignal, pace: Pace) -> Iterator[CellResult | BatchStep]:

@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from ..pictures.images import open_image
 from .checkpoint_events import CheckpointView
+from .fill_events import fill_from
 from .generation_events import Editing, wire_generation
 from .history import KeptRun
 from .images_panel import picked_updates
@@ -16,13 +17,12 @@ from .painter import kept_part, value_of
 from .parts import Parts, Updates
 from .restore import from_recipe, varied
 from .runs import Edit
-from .settings_events import fill_from
 
 EDIT_TAB = "edit-tab"
 MOST_SIDE = 1024  # of an image that is kept for a session; models make 64 to 512 pixels a side
-READY = "Paint the part to make anew"
+READY = "Paint the part to generate again"
 NOTHING_PAINTED = (
-    "Nothing is painted. Paint over the part that is to be made anew, or press Left, Right, …; "
+    "Nothing is painted. Paint over the part to generate again, or press Left, Right, …; "
     "with some scales kept, the whole image is varied."
 )
 GONE = "This image is no longer on the server. Generate it again."

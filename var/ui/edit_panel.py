@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from .controls import Slider
 from .description import Description
 from .images_panel import ImagesPanel, create_images_panel
 from .messages import hint_line
@@ -11,7 +12,8 @@ from .painter import create_painter
 from .sampling_controls import scale_range
 
 EXPLANATION = (
-    "What you paint is made anew, by the classes and settings at the side. The rest stays, as the VQVAE sees it."
+    "What you paint is generated again, with the classes and settings on this page. "
+    "The rest stays, as the VQVAE sees it."
 )
 NO_IMAGE = "Choose an image first"
 
@@ -35,8 +37,8 @@ class EditPanel:
     images: ImagesPanel
 
 
-def create_edit_panel(description: Description | None) -> EditPanel:
-    """Lay out the panel for the checkpoint that the page opens with."""
+def create_edit_panel(description: Description | None, num_images: int) -> EditPanel:
+    """Lay out the panel for the checkpoint that the page opens with; `num_images` as of `create_images_panel`."""
     with gr.Column(elem_id="edit-source"):
         with gr.Row(elem_id="edit-head"):
             gr.HTML(hint_line(EXPLANATION), elem_id="edit-note")
@@ -48,14 +50,14 @@ def create_edit_panel(description: Description | None) -> EditPanel:
                 elem_classes="drop-line",
             )
         painter = create_painter()
-        keep_scales = gr.Slider(
+        keep_scales = Slider(
             value=0,
             **scale_range(description),
             step=1,
             label="Kept scales",
-            info="So many first scales stay everywhere: more keep the shapes. Paint nothing to vary the whole image.",
+            info="Keeps the first scales, and so the layout, everywhere. With nothing painted, all of it is varied.",
             elem_id="keep-scales",
             buttons=[],
         )
-    images = create_images_panel(NO_IMAGE, "edit-")
+    images = create_images_panel(NO_IMAGE, num_images, "edit-")
     return EditPanel(upload, painter, gr.State(None), keep_scales, images)

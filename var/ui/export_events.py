@@ -9,7 +9,7 @@ from .checkpoint_panel import folders_of
 from .export_panel import exported_html, writing_html
 from .exporting import EXPORT_QUEUE, ExportOrder, expected_bytes, export, new_folder, remove_folder, written_bytes
 from .jobs import Job
-from .messages import USER_ERRORS, error_banner, error_text
+from .messages import FAILED, USER_ERRORS, error_banner, error_text
 from .models import Loading
 from .options import PageOptions
 from .parts import Parts, Updates
@@ -61,6 +61,10 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
     def end() -> Updates:
         return {panel.start: gr.update(interactive=True)}
 
+    def failed() -> Updates:
+        """Whatever went wrong, one can go on."""
+        return end() | {panel.progress: error_banner(FAILED)}
+
     started = panel.start.click(begin, None, [panel.start, panel.files, panel.progress], queue=False, **QUIET)
     finished = started.then(
         run,
@@ -71,3 +75,4 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
         **QUIET,
     )
     finished.then(end, None, [panel.start], **QUIET, **AT_ONCE)
+    finished.failure(failed, None, [panel.start, panel.progress], **QUIET, **AT_ONCE)

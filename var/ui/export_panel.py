@@ -9,6 +9,7 @@ import gradio as gr
 from ..checkpoints.checkpoint import format_bytes
 from ..export import Exported
 from .card import meter_html
+from .controls import Radio
 
 FORMATS = [("One safetensors file", "safetensors"), ("Official .pth files", "official")]
 PRECISIONS = [("As it is", ""), ("float32", "float32"), ("bfloat16", "bfloat16"), ("float16", "float16")]
@@ -43,14 +44,14 @@ def create_export_panel(allowed: bool, there: bool, remove: Callable[[str | None
     """
     visible = allowed and there
     with gr.Accordion("Export", open=False, visible=visible, elem_id="export", elem_classes="fold") as group:
-        format_ = gr.Radio(
+        format_ = Radio(
             FORMATS,
             value="safetensors",
             label="Format",
             info="Weights alone, VAR and VQVAE. The official files load in the reference implementation.",
             elem_id="export-format",
         )
-        precision = gr.Radio(PRECISIONS, value="", label="Precision of the files", elem_id="export-precision")
+        precision = Radio(PRECISIONS, value="", label="Precision of the files", elem_id="export-precision")
         start = gr.Button("Export", elem_id="export-start")
         progress = gr.HTML("", elem_id="export-progress")
         files = gr.File(

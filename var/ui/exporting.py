@@ -42,9 +42,9 @@ class ExportOrder:
 
     def check(self) -> None:
         """Raise ValueError for what is not known."""
-        if self.format not in WRITERS:
+        if self.format not in [*WRITERS]:
             raise ValueError(f"The format must be safetensors or official, not {self.format}.")
-        if self.dtype and self.dtype not in DTYPES:
+        if self.dtype not in ["", *DTYPES]:
             raise ValueError(f"The precision must be float32, bfloat16, float16 or empty, not {self.dtype}.")
 
     @property

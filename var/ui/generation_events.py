@@ -1,6 +1,5 @@
 """What happens on Generate and on Stop, in the tabs Images and Edit."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -8,12 +7,17 @@ from typing import Any
 
 import gradio as gr
 
-from .checkpoint_panel import choose
+from ..stopping import StopSignal
+from .checkpoint_panel import Choice, choose
 from .classes import choices, to_labels, with_recent
 from .counts import num_images_of
-from .history import KeptRun, keep, thumbnail
-from .images_panel import Folder, ImagesPanel, caption, picked_updates, replaced_updates
+from .fill_events import values_from
+from .history import KeptRun, keep
+from .images_panel import Folder, ImagesPanel, picked_updates, replaced_updates, shown_updates
 from .messages import (
+    FAILED,
+    NOTHING,
+    STOPPED,
     USER_ERRORS,
     error_banner,
     error_text,
@@ -25,14 +29,16 @@ from .messages import (
 )
 from .parts import MODEL_QUEUE, Parts, Updates
 from .runs import Edit, Frame, Order, carry_out
-from .sampling_controls import sampling_of
-from .settings_events import values_from
-from .settings_panel import roll_seed
+from .sampling_controls import in_words, sampling_of
+from .settings_panel import LARGEST_SEED, roll_seed
+from .shown_images import Shown, ShownImages
 from .turns import RunControl
 
-# There the images lie below the settings, and Generate floats over both.
-SHOW_IMAGES_ON_A_PHONE = """(...values) => {
-  if (matchMedia("(max-width: 760px)").matches) document.getElementById("%sstatus").scrollIntoView();
+# On a phone Generate floats over all, and in the tab Edit the images lie below the painter.
+SHOW_IMAGES = """(...values) => {
+  const [status, images] = ["status", "images"].map((part) => document.getElementById("%s" + part));
+  if (matchMedia("(max-width: 760px)").matches) status.scrollIntoView();
+  else images.scrollIntoView({block: "nearest", behavior: "smooth"});
   return values;
 }"""
 # What is being typed counts: a field tells its value when the focus leaves it.
@@ -49,7 +55,7 @@ SHORTCUT = """() => {
     setTimeout(() => button.click(), 50);
   }, true);
 }"""
-LOOK_AT_LINE = 0.3  # seconds between two looks at who waits
+ANY_SEED = -1  # as people type it elsewhere; so is an empty field
 
 
 @dataclass(frozen=True)
@@ -81,205 +87,188 @@ def wire_generation(
         panel: the tab's.
         editing: where the tab's runs begin with an image: what its components say of it.
     """
-    settings, checkpoint = parts.settings, parts.checkpoint
-    control = RunControl(parts.line, panel.prefix or "images")
+    settings, checkpoint, history = parts.settings, parts.checkpoint, parts.history
+    runs = Generation(parts, panel, editing)
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    at_once = quiet | {"queue": False}
 
-    def begin(new_seed: bool, picked: int | None, request: gr.Request) -> Updates:
-        before = control.begin(request.session_hash)
-        return {
-            settings.controls["seed"]: roll_seed() if new_seed else gr.skip(),
-            panel.generate: gr.update(interactive=False),
-            panel.stop: gr.update(interactive=True),
-            panel.status: waiting_line(before),
-            panel.problem: "",
-        } | picked_updates(panel, None, picked)
+    asked = {checkpoint.choice, checkpoint.uploads, checkpoint.loading, panel.shown, panel.picked}
+    asked |= {*settings.controls.values(), *(editing.components if editing else ())}
+    started = panel.generate.click(
+        runs.begin,
+        asked,
+        [settings.controls["seed"], panel.generate, panel.stop, panel.status, panel.problem, *panel.of_picked],
+        js=SHOW_IMAGES % panel.prefix,
+        **at_once,
+    )
+    started.then(runs.wait, None, [panel.status], concurrency_limit=None, **quiet)
+    shown = [panel.gallery, panel.status, panel.problem, panel.shown, panel.bundle]
+    buttons = [component for component in panel.of_picked if component is not panel.picked]
+    finished = started.then(
+        runs.run, None, [*shown, *buttons], concurrency_id=MODEL_QUEUE, concurrency_limit=1, **quiet
+    )
+    told = {panel.shown, panel.picked, history.runs, settings.recent, checkpoint.choice, checkpoint.uploads}
+    ended = [panel.generate, panel.stop, *panel.of_picked, settings.controls["classes"], settings.recent]
+    ended += history.outputs
+    over = finished.then(runs.end, told, ended, **at_once)
+    finished.failure(runs.fail, told, [*ended, panel.status, panel.problem], **at_once)
+    panel.stop.click(
+        runs.stop,
+        [panel.shown, panel.picked],
+        [panel.generate, panel.stop, panel.status, *panel.of_picked],
+        **at_once,
+    )
+    blocks.unload(runs.leave)
+    return over
 
-    async def wait(request: gr.Request) -> AsyncIterator[Any]:
+
+class Generation:
+    """What a tab does for the runs of its visitors.
+
+    Args:
+        parts: of the page.
+        panel: the tab's.
+        editing: where the tab's runs begin with an image: what its components say of it.
+    """
+
+    def __init__(self, parts: Parts, panel: ImagesPanel, editing: Editing | None) -> None:
+        self._parts, self._panel, self._editing = parts, panel, editing
+        self._control: RunControl[dict[gr.blocks.Block, Any]] = RunControl(parts.line, panel.prefix or "images")
+
+    def begin(self, data: dict[gr.blocks.Block, Any], request: gr.Request) -> Updates:
+        """Take down what is asked, and enter the line."""
+        panel, controls = self._panel, self._parts.settings.controls
+        rolled = {}
+        if data[controls["new_seed"]] or data[controls["seed"]] in (None, ANY_SEED):
+            rolled = {controls["seed"]: roll_seed()}
+        before = self._control.begin(request.session_hash, data | rolled)
+        return (
+            rolled
+            | {
+                panel.generate: gr.update(interactive=False),
+                panel.stop: gr.update(interactive=True),
+                panel.status: waiting_line(before),
+                panel.problem: "",
+            }
+            | picked_updates(panel, None, data[panel.picked])
+        )
+
+    async def wait(self, request: gr.Request) -> AsyncIterator[Any]:
         """Show how many come first."""
-        shown = 0
-        while (before := control.before(request.session_hash)) is not None:
-            if before != shown:
-                yield waiting_line(before)
-            shown = before
-            await asyncio.sleep(LOOK_AT_LINE)
+        async for before in self._control.wait(request.session_hash):
+            yield waiting_line(before)
         yield gr.skip()  # what comes last is sent once more when this ends, after the run's own lines
 
-    def run(data: dict[gr.blocks.Block, Any], request: gr.Request) -> Iterator[Updates]:
+    def run(self, request: gr.Request) -> Iterator[Updates]:
+        """Make the images and show them as they grow."""
+        with self._control.turn(request.session_hash) as turn:
+            if turn is None:  # called off while it waited
+                yield {self._panel.status: gr.skip()}
+            else:
+                yield from self._make(*turn)
+
+    def _make(self, data: dict[gr.blocks.Block, Any], stop: StopSignal) -> Iterator[Updates]:
+        parts, panel, checkpoint = self._parts, self._panel, self._parts.checkpoint
         name = data[checkpoint.choice]
         choice = choose(parts.catalog, parts.holder, name, data[checkpoint.uploads], data[checkpoint.loading])
         frame, images = None, None
-        with control.turn(request.session_hash) as stop:
-            try:
-                if choice.problem is not None:
-                    raise ValueError(choice.problem)
-                edit = editing.read(*(data[component] for component in editing.components)) if editing else None
-                order = order_of(choice, values_from(data, settings.controls), edit)
-                with closing(carry_out(parts.holder, order, stop)) as frames:
-                    for frame in frames:
-                        replaced = {} if images else replaced_updates(panel)
-                        images = images or ShownImages(Folder(panel.gallery.GRADIO_CACHE), frame)
-                        if frame.last or stop.is_set():
-                            continue
-                        yield images.update(frame, panel.gallery) | replaced | {panel.status: progress_of(frame)}
-            except USER_ERRORS as error:
-                yield {
-                    panel.status: status_line("Nothing made"),
-                    panel.problem: error_banner(error_text(error, choice.path, name)),
-                }
-                return
-        if frame is None:
-            yield {panel.status: status_line("Stopped")}
+        try:
+            order = self._order_of(choice, data)
+            with closing(carry_out(parts.holder, order, stop, parts.pace)) as frames:
+                for frame in frames:
+                    images = images or ShownImages(Folder(panel.gallery.GRADIO_CACHE), frame)
+                    if frame.last or stop.is_set():
+                        continue
+                    updates = {panel.status: progress_of(frame)}
+                    if (shown := images.update(frame)) is not None:
+                        updates |= {panel.gallery: shown, **replaced_updates(panel)}
+                    yield updates
+        except USER_ERRORS as error:
+            text = in_words(error_text(error, choice.path, name))
+            yield {panel.status: status_line(NOTHING), panel.problem: error_banner(text)}
             return
-        yield end_of(frame, images, order, data)
-
-    def end_of(frame: Frame, images: "ShownImages", order: Order, data: dict[gr.blocks.Block, Any]) -> Updates:
-        """Show what is done and keep it; where nothing is, leave what was seen last."""
-        if frame.last:
-            status = finished_line(len(frame.finished), seeds_of(frame), frame.seconds)
+        if frame is None:
+            yield {panel.status: status_line(STOPPED)}
+        elif frame.finished:
+            kept = images.kept_run(frame, order, name)
+            yield {panel.status: status_of(frame)} | shown_updates(panel, kept)
         else:
-            done, asked = len(frame.finished), len(frame.recipes)
-            status = stopped_line(frame.scale_index, len(frame.patch_nums), done, asked)
-        if not frame.finished:
-            return {panel.status: status}
-        kept = images.kept_run(frame, order, data[checkpoint.choice])
-        runs = keep(data[parts.history.runs], kept)
-        recent = with_recent(data[settings.recent], data[settings.controls["classes"]])
-        description = parts.holder.describe(order.path, order.loading)
-        return {
-            panel.gallery: gr.update(value=list(zip(kept.files, map(caption, kept.recipes), strict=True))),
-            panel.status: status,
-            panel.shown: kept,
-            panel.bundle: gr.update(interactive=True),
-            settings.recent: recent,
-            settings.controls["classes"]: gr.update(choices=choices(description, recent)),
-        } | parts.history.updates(runs)
+            yield {panel.status: status_of(frame)} | self._unfinished(images.previews(frame), data[panel.shown])
 
-    def end(shown: KeptRun | None, picked: int | None) -> Updates:
-        buttons = {panel.generate: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
-        return buttons | picked_updates(panel, shown, picked)
+    def _order_of(self, choice: Choice, data: dict[gr.blocks.Block, Any]) -> Order:
+        """Return what the controls ask for; raises ValueError where something is missing."""
+        if choice.problem is not None:
+            raise ValueError(choice.problem)
+        values = values_from(data, self._parts.settings.controls)
+        if isinstance(values["seed"], int | float) and values["seed"] > LARGEST_SEED:
+            raise ValueError(f"The seed must be at most {LARGEST_SEED} here: browsers know no larger whole numbers.")
+        edit = None
+        if self._editing is not None:
+            edit = self._editing.read(*(data[component] for component in self._editing.components))
+        return Order(
+            choice.path,
+            to_labels(values["classes"]),
+            num_images_of(values),
+            values["seed"],
+            sampling_of(values),
+            choice.loading,
+            edit,
+        )
 
-    def stop(request: gr.Request) -> Updates:
-        control.stop(request.session_hash)
-        return {panel.stop: gr.update(interactive=False)}
+    def _unfinished(self, previews: Shown, before: KeptRun | None) -> Updates:
+        """Leave what was seen last where nothing is finished: previews, else the images before."""
+        if previews or before is None:
+            return {self._panel.gallery: previews}
+        return shown_updates(self._panel, before)
 
-    def leave(request: gr.Request) -> None:
-        control.leave(request.session_hash)
+    def end(self, data: dict[gr.blocks.Block, Any]) -> Updates:
+        """Take a finished run into the history, and let the next one begin."""
+        parts, panel, history, settings = self._parts, self._panel, self._parts.history, self._parts.settings
+        shown, recent = data[panel.shown], data[settings.recent]
+        updates = {panel.generate: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
+        if shown is not None and all(run.files != shown.files for run in data[history.runs]):
+            recent = with_recent(recent, [recipe.class_label for recipe in shown.recipes])
+            updates |= {settings.recent: recent, **history.updates(keep(data[history.runs], shown))}
+        name, uploads = data[parts.checkpoint.choice], data[parts.checkpoint.uploads]
+        description = choose(parts.catalog, parts.holder, name, uploads).description
+        updates[settings.controls["classes"]] = gr.update(choices=choices(description, recent))
+        return updates | picked_updates(panel, shown, data[panel.picked])
 
-    asked = {checkpoint.choice, checkpoint.uploads, checkpoint.loading, settings.recent, parts.history.runs}
-    asked |= set(editing.components if editing else ())
-    started = panel.generate.click(
-        begin,
-        [settings.controls["new_seed"], panel.picked],
-        [settings.controls["seed"], panel.generate, panel.stop, panel.status, panel.problem, *panel.of_picked],
-        queue=False,
-        js=SHOW_IMAGES_ON_A_PHONE % panel.prefix,
-        **quiet,
-    )
-    started.then(wait, None, [panel.status], concurrency_limit=None, **quiet)
-    finished = started.then(
-        run,
-        asked | set(settings.controls.values()),
-        [
-            panel.gallery,
-            panel.status,
-            panel.problem,
-            panel.shown,
-            panel.bundle,
-            *[component for component in panel.of_picked if component is not panel.picked],
-            settings.recent,
-            settings.controls["classes"],
-            *parts.history.outputs,
-        ],
-        concurrency_id=MODEL_QUEUE,
-        concurrency_limit=1,
-        **quiet,
-    )
-    ended = [panel.generate, panel.stop, *panel.of_picked]
-    finished.then(end, [panel.shown, panel.picked], ended, queue=False, **quiet)
-    panel.stop.click(stop, None, [panel.stop], queue=False, **quiet)
-    blocks.unload(leave)
-    return finished
+    def fail(self, data: dict[gr.blocks.Block, Any], request: gr.Request) -> Updates:
+        """Whatever went wrong, let the next run begin."""
+        self._control.leave(request.session_hash)
+        banner = {self._panel.status: status_line(NOTHING), self._panel.problem: error_banner(FAILED)}
+        return self.end(data) | banner
 
+    def stop(self, shown: KeptRun | None, picked: int | None, request: gr.Request) -> Updates:
+        """End the run at its next block; one that waits is called off at once."""
+        panel = self._panel
+        updates = {panel.stop: gr.update(interactive=False)}
+        if self._control.stop(request.session_hash):
+            updates |= {panel.generate: gr.update(interactive=True), panel.status: status_line(STOPPED)}
+            updates |= picked_updates(panel, shown, picked)
+        return updates
 
-def order_of(choice: Any, values: dict[str, Any], edit: Edit | None) -> Order:
-    """Return what the controls ask for.
-
-    Args:
-        choice: the checkpoint, as it was found.
-        values: of all controls, by their names.
-        edit: what the images are made from, if from another image.
-    """
-    return Order(
-        choice.path,
-        to_labels(values["classes"]),
-        num_images_of(values),
-        values["seed"],
-        sampling_of(values),
-        choice.loading,
-        edit,
-    )
+    def leave(self, request: gr.Request) -> None:
+        """The session is over."""
+        self._control.leave(request.session_hash)
 
 
 def progress_of(frame: Frame) -> str:
     """Return how far a run is."""
-    return progress_line(frame.patch_nums, frame.scale_index, len(frame.finished), len(frame.recipes), frame.remaining)
+    first, total = len(frame.finished), len(frame.recipes)
+    growing = (first + 1, min(first + frame.num_growing, total)) if frame.num_growing < total else None
+    return progress_line(frame.patch_nums, frame.scale_index, growing, total, frame.remaining)
+
+
+def status_of(frame: Frame) -> str:
+    """Return what came of a run; `frame` is its last."""
+    if frame.last:
+        return finished_line(len(frame.finished), seeds_of(frame), frame.seconds)
+    return stopped_line(frame.scale_index, len(frame.patch_nums), len(frame.finished), len(frame.recipes))
 
 
 def seeds_of(frame: Frame) -> str:
     """Return the seeds of a run in words."""
     first, last = frame.recipes[0].seed, frame.recipes[-1].seed
     return f"seed {first}" if first == last else f"seeds {first} to {last}"
-
-
-class ShownImages:
-    """The files of a run in progress: finished images, previews, and places for what is not begun.
-
-    Args:
-        folder: for the files.
-        frame: the first of the run.
-    """
-
-    def __init__(self, folder: Folder, frame: Frame) -> None:
-        self._folder = folder
-        self._finished: list[str] = []
-        self._previews: list[str] = []
-        self._begun = False
-        self._empty = folder.write_empty(frame.recipes[0].image_size)
-
-    def update(self, frame: Frame, gallery: gr.Gallery) -> Updates:
-        """Return the gallery as it is now; nothing where nothing new is to be seen."""
-        num_before = len(self._finished)
-        self._write_finished(frame)
-        if len(self._finished) == num_before and not frame.previews and self._begun:
-            return {}
-        coming = frame.recipes[len(self._finished) :]
-        new = [
-            self._folder.write_preview(image, recipe, frame.scale_index)
-            for image, recipe in zip(frame.previews, coming, strict=False)
-        ]
-        # An image for which there was no time this time stays as it was.
-        self._previews = new + self._previews[len(new) :] if len(self._finished) == num_before else []
-        self._begun = True
-        files = self._finished + self._previews
-        files += [self._empty] * (len(frame.recipes) - len(files))
-        return {gallery: list(zip(files, map(caption, frame.recipes), strict=True))}
-
-    def kept_run(self, frame: Frame, order: Order, checkpoint: str) -> KeptRun:
-        """Write what is finished, and return what is kept of it; `checkpoint` is its name in the list."""
-        self._write_finished(frame)
-        path = self._folder.path("thumbnail.jpg")
-        thumbnail([finished.image for finished in frame.finished]).save(path)
-        return KeptRun(
-            checkpoint,
-            order.path,
-            order.loading,
-            tuple(self._finished),
-            tuple(finished.recipe for finished in frame.finished),
-            tuple(finished.latents for finished in frame.finished),
-            path,
-        )
-
-    def _write_finished(self, frame: Frame) -> None:
-        for finished in frame.finished[len(self._finished) :]:
-            self._finished.append(self._folder.write_image(finished.image, finished.recipe))

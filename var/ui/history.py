@@ -18,6 +18,16 @@ THUMBNAIL_SIDE = 256
 MOST_NAMES = 3
 
 
+def name_of(recipe: Recipe) -> str:
+    """Return the class of an image for people."""
+    return recipe.class_name or "no class"
+
+
+def caption(recipe: Recipe) -> str:
+    """Return the two lines below an image: enough to make it again."""
+    return f"{name_of(recipe)}\nseed {recipe.seed}"
+
+
 @dataclass(frozen=True, eq=False)
 class KeptRun:
     """A run that is over.
@@ -39,6 +49,11 @@ class KeptRun:
     recipes: tuple[Recipe, ...]
     latents: tuple[Tensor | None, ...]
     thumbnail: str
+
+    @property
+    def shown(self) -> list[tuple[str, str]]:
+        """What a gallery shows: each image with its caption."""
+        return list(zip(self.files, map(caption, self.recipes), strict=True))
 
     @property
     def latent_bytes(self) -> int:

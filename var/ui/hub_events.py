@@ -14,7 +14,7 @@ from .checkpoint_events import AT_ONCE, QUIET, CheckpointView
 from .checkpoint_panel import add_file
 from .hub_panel import about_html, progress_html
 from .jobs import CancelledError, Job, Report
-from .messages import USER_ERRORS, error_banner, error_text
+from .messages import FAILED, USER_ERRORS, error_banner, error_text
 from .models import Loading
 from .options import PageOptions
 from .parts import Parts, Updates
@@ -64,6 +64,10 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
     def end() -> Updates:
         return {panel.download: gr.update(interactive=True), panel.cancel: gr.update(visible=False)}
 
+    def failed() -> Updates:
+        """Whatever went wrong, one can go on."""
+        return end() | {panel.progress: "", parts.checkpoint.problem: error_banner(FAILED)}
+
     def cancel(request: gr.Request) -> None:
         signals.stop(request.session_hash)
 
@@ -83,6 +87,8 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
         **QUIET,
     )
     finished.then(end, None, [panel.download, panel.cancel], **QUIET, **AT_ONCE)
+    after_failure = [panel.download, panel.cancel, panel.progress, parts.checkpoint.problem]
+    finished.failure(failed, None, after_failure, **QUIET, **AT_ONCE)
     panel.cancel.click(cancel, None, None, queue=False, **QUIET)
     blocks.unload(leave)
 

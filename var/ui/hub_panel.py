@@ -9,6 +9,7 @@ from ..checkpoints.checkpoint import format_bytes
 from ..hub.addresses import parse_address
 from ..hub.known_models import KNOWN_MODELS, KnownModel, find_known
 from .card import meter_html
+from .controls import Dropdown
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class HubPanel:
 def create_hub_panel(visible: bool) -> HubPanel:
     """Lay out the panel; `visible` where visitors may download."""
     with gr.Accordion("From the Hugging Face Hub", open=False, visible=visible, elem_id="hub", elem_classes="fold"):
-        model = gr.Dropdown(
+        model = Dropdown(
             [(model.name, model.source) for model in KNOWN_MODELS],
             value=KNOWN_MODELS[0].source,
             allow_custom_value=True,

@@ -2,15 +2,16 @@
 
 import re
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from tempfile import mkdtemp
 
 import gradio as gr
 from PIL import Image
 
-from ..recipe import Recipe, save_png
-from .history import KeptRun
-from .messages import status_line
+from ..recipe import Recipe, readable, save_png
+from .history import KeptRun, caption, name_of
+from .messages import counted, status_line
 
 PREVIEW_QUALITY = 85  # of 100; of JPEG
 EMPTY_NAME = "empty.png"
@@ -28,8 +29,10 @@ class ImagesPanel:
         picked: session state, which of them is looked at in large; None where none is.
         picked_text, reuse, vary, edit, scales, download: about that image.
         bundle: makes a zip of all; bundle_file: not shown, the zip.
+        recipe: how that image was made, in words.
+        filmed: session state, the image whose scales are shown; None where none are.
         film: around `strip`, the scales of the image, and `animation`, the same as a short film.
-        is_dark: not shown, whether the page is dark.
+        is_dark, is_narrow: not shown, how the page looks.
     """
 
     prefix: str
@@ -46,25 +49,34 @@ class ImagesPanel:
     download: gr.DownloadButton
     bundle: gr.Button
     bundle_file: gr.File
+    recipe: gr.HTML
     film: gr.Column
     strip: gr.Image
     animation: gr.Image
     shown: gr.State
     picked: gr.State
+    filmed: gr.State
     is_dark: gr.Checkbox
+    is_narrow: gr.Checkbox
 
     @property
     def of_picked(self) -> list[gr.blocks.Block]:
         """What `picked_updates` changes."""
         buttons = [self.reuse, self.vary, self.edit, self.scales, self.download]
-        return [self.picked, self.picked_text, *buttons, self.film]
+        return [self.picked, self.picked_text, *buttons, self.recipe, self.film, self.filmed]
 
 
-def create_images_panel(status: str, prefix: str = "") -> ImagesPanel:
+def generate_label(num_images: int) -> str:
+    """Return what the button says that makes so many images."""
+    return f"Generate {counted(num_images)}" if num_images else "Generate"
+
+
+def create_images_panel(status: str, num_images: int, prefix: str = "") -> ImagesPanel:
     """Lay out the panel.
 
     Args:
         status: what its line says at first.
+        num_images: that the settings ask for at first.
         prefix: of the ids; the style sheets address both panels by the classes `of-…`.
     """
 
@@ -75,7 +87,7 @@ def create_images_panel(status: str, prefix: str = "") -> ImagesPanel:
         return kind(label, size="sm", interactive=False, **name(part))
 
     with gr.Row(**name("actions")):
-        generate = gr.Button("Generate", variant="primary", **name("generate"))
+        generate = gr.Button(generate_label(num_images), variant="primary", **name("generate"))
         stop = gr.Button("Stop", interactive=False, **name("stop"))
     status_html = gr.HTML(status_line(status), **name("status"))
     problem = gr.HTML("", **name("problem"))
@@ -97,6 +109,7 @@ def create_images_panel(status: str, prefix: str = "") -> ImagesPanel:
         scales = small("Scales", "scales")
         download = small("Download", "download", gr.DownloadButton)
         bundle = small("All as zip", "bundle")
+    recipe = gr.HTML("", **name("recipe"))
     with gr.Column(visible=False, **name("film")) as film, gr.Row(**name("film-row")):
         strip = film_image("The image after each scale", name("film-strip"))
         animation = film_image("The same as a short film", name("film-animation"))
@@ -115,11 +128,14 @@ def create_images_panel(status: str, prefix: str = "") -> ImagesPanel:
         download,
         bundle,
         gr.File(visible=False),
+        recipe,
         film,
         strip,
         animation,
         gr.State(None),
         gr.State(None),
+        gr.State(None),
+        gr.Checkbox(visible=False),
         gr.Checkbox(visible=False),
     )
 
@@ -155,8 +171,15 @@ def picked_updates(panel: ImagesPanel, run: KeptRun | None, index: int | None) -
         panel.edit: interactive,
         panel.scales: interactive,
         panel.download: gr.update(value=run.files[index] if there else None, interactive=there),
+        panel.recipe: recipe_html(run.recipes[index]) if there else "",
         panel.film: gr.update(visible=False),
+        panel.filmed: None,
     }
+
+
+def shown_updates(panel: ImagesPanel, run: KeptRun) -> dict:
+    """Return the updates that show the images of a run, but for which of them is looked at."""
+    return {panel.gallery: run.shown, panel.shown: run, panel.bundle: gr.update(interactive=True)}
 
 
 def replaced_updates(panel: ImagesPanel) -> dict:
@@ -171,14 +194,13 @@ def picked_html(text: str) -> str:
     return status_line(text).replace('class="state"', 'class="picked"')
 
 
-def name_of(recipe: Recipe) -> str:
-    """Return the class of an image for people."""
-    return recipe.class_name or "no class"
-
-
-def caption(recipe: Recipe) -> str:
-    """Return the two lines below an image: enough to make it again."""
-    return f"{name_of(recipe)}\nseed {recipe.seed}"
+def recipe_html(recipe: Recipe) -> str:
+    """Return how an image was made, in words that can be copied."""
+    words = readable(recipe)
+    return (
+        f'<p class="recipe"><span>{escape(words)}</span> '
+        f'<button type="button" data-copy="{escape(words)}">Copy</button></p>'
+    )
 
 
 def file_stem(recipe: Recipe) -> str:

@@ -7,6 +7,8 @@ from urllib.parse import urlencode
 
 from ..options import CFG_CURVES
 from .by_scale import for_controls, own_values
+from .classes import to_labels
+from .counts import num_images_of
 from .restore import Wanted
 from .sampling_controls import CURVE_CONTROLS
 
@@ -44,9 +46,12 @@ def flag(text: str) -> bool:
     return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
 
 
-def labels(text: str) -> list[int | None]:
-    """Return class labels that stand between commas; the word "none" is no class."""
-    return [None if part == NO_CLASS_WORD else whole(part) for part in text.split(",")]
+def labels(text: str) -> list[int | str | None]:
+    """Return class labels that stand between commas, or names of classes; the word "none" is no class."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise ValueError
+    return [None if word == NO_CLASS_WORD else whole(word) if word.isdigit() else word for word in words]
 
 
 def curve(text: str) -> str:
@@ -104,6 +109,11 @@ def numbers_by_class(values: dict[str, Any]) -> dict[str, Any]:
         return {"by_class": False} if "num_images" in values else {}
     del values["num_images"]
     return {"by_class": True, "counts": dict(zip(values.get("classes", ()), numbers, strict=False))}
+
+
+def link_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all controls, by their names, as `to_query` takes them."""
+    return {**values, "num_images": num_images_of(values), "classes": to_labels(values["classes"])}
 
 
 def to_query(checkpoint: str | None, values: Mapping[str, Any]) -> str:

@@ -8,6 +8,10 @@ from pathlib import Path
 USER_ERRORS = (ValueError, OSError, MemoryError)
 
 
+NOTHING, STOPPED = "No images made", "Stopped"
+FAILED = "Something went wrong on the server. Try again; if it stays so, load this page again."
+
+
 def error_text(error: Exception, path: Path | None = None, name: str | None = None) -> str:
     """Return an error as one readable message, the file called as the page calls it.
 
@@ -23,6 +27,11 @@ def error_text(error: Exception, path: Path | None = None, name: str | None = No
 def error_banner(text: str) -> str:
     """Return a message that screen readers announce at once."""
     return f'<div class="banner" role="alert"><span aria-hidden="true">!</span><p>{escape(text)}</p></div>'
+
+
+def notice_banner(text: str) -> str:
+    """Return what people should know, though nothing went wrong."""
+    return f'<div class="banner notice" role="status"><span aria-hidden="true">i</span><p>{escape(text)}</p></div>'
 
 
 def hint_line(text: str) -> str:
@@ -42,14 +51,18 @@ def counted(num_images: int) -> str:
 
 
 def progress_line(
-    patch_nums: Sequence[int], scale_index: int, num_finished: int, num_images: int, remaining: float | None
+    patch_nums: Sequence[int],
+    scale_index: int,
+    growing: tuple[int, int] | None,
+    num_images: int,
+    remaining: float | None,
 ) -> str:
     """Return how far the images are: one square a token map, coarse to fine, filled up to the current scale.
 
     Args:
         patch_nums: side of the token map of each scale.
         scale_index: the scale just finished, from 0.
-        num_finished: images that are done.
+        growing: the first and the last image in progress, from 1; None where these are all.
         num_images: images asked for.
         remaining: seconds left, about; None where it is too early to tell.
     """
@@ -58,7 +71,7 @@ def progress_line(
         f'<i class="{"done" if index <= scale_index else ""}" style="--side:{6 + round(16 * side / finest)}px"></i>'
         for index, side in enumerate(patch_nums)
     )
-    remarks = [f"{num_finished} of {num_images} images done"] if num_finished else []
+    remarks = [f"images {growing[0]} to {growing[1]} of {num_images}"] if growing else []
     if remaining is not None and remaining >= 2:
         remarks.append(f"about {duration(remaining)} left")
     return (
@@ -88,5 +101,5 @@ def finished_line(num_images: int, seeds: str, seconds: float) -> str:
 def stopped_line(scale_index: int, num_scales: int, num_finished: int, num_images: int) -> str:
     """Return where a run was stopped; `scale_index` is the last finished scale, from 0."""
     if num_finished:
-        return status_line("Stopped", f"{num_finished} of {num_images} images are done")
-    return status_line("Stopped", f"after scale {scale_index + 1} of {num_scales}; no image is done")
+        return status_line(STOPPED, f"{num_finished} of {num_images} images are done")
+    return status_line(STOPPED, f"after scale {scale_index + 1} of {num_scales}; no image is done")

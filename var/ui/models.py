@@ -5,7 +5,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,6 +97,28 @@ class _Model:
             return False
 
 
+class Wanted:
+    """A stop signal that is set while somebody waits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def enter(self) -> None:
+        """Somebody more waits."""
+        with self._lock:
+            self._count += 1
+
+    def leave(self) -> None:
+        """Somebody waits no longer."""
+        with self._lock:
+            self._count -= 1
+
+    def is_set(self) -> bool:
+        """Whether anybody waits."""
+        return self._count > 0
+
+
 class ModelHolder:
     """Loads checkpoints on demand and keeps the last ones; room is made before a new one comes.
 
@@ -115,6 +137,7 @@ class ModelHolder:
         self._device = device
         self._keep = keep
         self._lock = threading.Lock()
+        self._wanted = Wanted()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._models: OrderedDict[_Key, _Model] = OrderedDict()
         self._descriptions: OrderedDict[_Key, Description] = OrderedDict()
@@ -130,7 +153,7 @@ class ModelHolder:
             FileNotFoundError: the file is gone.
             MemoryError: the machine has too little memory, for the model or for what the block does with it.
         """
-        with self._lock:
+        with self._turn():
             try:
                 yield self.compute(self._load, path, loading or Loading())
             except RuntimeError as error:
@@ -167,9 +190,22 @@ class ModelHolder:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            pipeline = self.compute(self._load, path, loading or Loading())
-            with suppress(ValueError):  # weights that are no numbers: whoever generates is told
-                self.compute(self.previewer(pipeline).practise)
+            self.compute(self._load, path, loading or Loading())
+        finally:
+            self._lock.release()
+
+    def practise(self, path: Path, loading: Loading | None = None) -> None:
+        """Teach a loaded checkpoint's previews, for as long as nobody wants to use a model; raises nothing."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            model = self._models.get(self._key(path, loading or Loading()))
+            # Step by step, so that others can have something computed meanwhile.
+            steps = model.previewer.practise(self._wanted) if model else iter(())
+            while self.compute(next, steps, self) is not self:
+                pass
+        except (ValueError, OSError):
+            pass  # weights that are no numbers, or a file that is gone: whoever generates is told
         finally:
             self._lock.release()
 
@@ -215,8 +251,21 @@ class ModelHolder:
 
     def unload(self) -> None:
         """Give the memory of all models back, once nobody uses them."""
-        with self._lock:
+        with self._turn():
             self.compute(self._free_all)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Have the models for oneself; whoever practises gives way."""
+        self._wanted.enter()
+        try:
+            self._lock.acquire()
+        finally:
+            self._wanted.leave()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _key(self, path: Path, loading: Loading) -> _Key:
         return _Key(path.resolve(), fingerprint(path), loading)

@@ -23,10 +23,11 @@ from .hub_panel import create_hub_panel
 from .images_panel import create_images_panel
 from .models import ModelHolder
 from .options import PageOptions
+from .pace import Pace
 from .parts import MODEL_QUEUE, Parts
 from .picked_events import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
 from .settings_events import wire_settings
-from .settings_panel import create_settings_panel
+from .settings_panel import create_settings_panel, first_values
 from .theme import create_theme, growing_style, style_sheets
 from .turns import Line
 from .visit import wire_memory, wire_reload
@@ -64,6 +65,8 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
     first = first_choice(catalog, holder)
     ready = first.description is not None
     status = "Ready" if ready else "Choose a checkpoint first"
+    values = first_values(first.description)
+    num_images = len(values["classes"]) * values["num_images"]
     day = 24 * 60 * 60
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(day, day)) as blocks:
         gr.HTML(HEADER)
@@ -77,9 +80,9 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
                     settings_panel = create_settings_panel(first.description)
             with gr.Column(elem_id="right", min_width=300), gr.Tabs(selected=IMAGES_TAB, elem_id="tabs") as tabs:
                 with gr.Tab("Images", id=IMAGES_TAB):
-                    images_panel = create_images_panel(status)
+                    images_panel = create_images_panel(status, num_images)
                 with gr.Tab("Edit", id=EDIT_TAB):
-                    edit_panel = create_edit_panel(first.description)
+                    edit_panel = create_edit_panel(first.description, num_images)
                 with gr.Tab("Compare", id=COMPARE_TAB):
                     compare_panel = create_compare_panel(status)
                 with gr.Tab("History", id=HISTORY_TAB):
@@ -88,6 +91,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
             catalog,
             holder,
             Line(),
+            Pace(),
             checkpoint_panel,
             hub_panel,
             export_panel,

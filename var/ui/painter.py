@@ -16,7 +16,7 @@ PAINTED = 128  # from this opacity of 255 on
 MOST_LETTERS = 200_000  # of the mask; one of 128×128 has a few thousand
 PNG_ADDRESS = "data:image/png;base64,"
 PARTS = {"left": "Left", "right": "Right", "top": "Top", "bottom": "Bottom", "middle": "Middle"}
-ACTIONS = {"invert": "Invert", "undo": "Undo", "clear": "Clear"}
+ACTIONS = {"erase": "Erase", "invert": "Invert", "undo": "Undo", "clear": "Clear"}
 
 
 def template() -> str:
@@ -28,7 +28,7 @@ def template() -> str:
     <img alt="The image to edit"><canvas></canvas><i class="ring" aria-hidden="true"></i>
     <p>Upload an image, or press Edit below one that was made here</p>
   </div>
-  <div class="tools" role="group" aria-label="The part to make anew">
+  <div class="tools" role="group" aria-label="The part to generate again">
     <label>Brush <input type="range" min="3" max="40" value="14"></label>
     <span>{parts}</span>
     <span>{actions}</span>

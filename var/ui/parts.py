@@ -14,11 +14,14 @@ from .history_panel import HistoryPanel
 from .hub_panel import HubPanel
 from .images_panel import ImagesPanel
 from .models import ModelHolder
+from .pace import Pace
 from .settings_panel import SettingsPanel
 from .turns import Line
 
 MODEL_QUEUE = "model"  # of everything that uses the model; one at a time
 Updates = dict[gr.blocks.Block, Any]
+# Gradio tells of a change while other components have their old values still, such as those of the checkpoint before.
+SETTLE = "() => new Promise(resolve => setTimeout(() => resolve([]), 100))"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Parts:
         catalog: the checkpoints that can be chosen.
         holder: the server's model.
         line: who waits for the model.
+        pace: how long images took.
         checkpoint, hub, export, settings, images, edit, compare, history: the panels.
         first: the checkpoint that the page was laid out for.
     """
@@ -36,6 +40,7 @@ class Parts:
     catalog: Catalog
     holder: ModelHolder
     line: Line
+    pace: Pace
     checkpoint: CheckpointPanel
     hub: HubPanel
     export: ExportPanel

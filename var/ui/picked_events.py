@@ -1,5 +1,7 @@
 """What can be done with an image that is made: its settings, its scales, files; and with a run of the history."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import gradio as gr
@@ -11,13 +13,13 @@ from ..pictures.animation import save_animation
 from ..pictures.sheets import DARK, LIGHT, film_strip
 from ..pipeline import Result
 from .checkpoint_events import CheckpointView
+from .fill_events import fill_from
 from .history import KeptRun
-from .images_panel import Folder, ImagesPanel, caption, file_stem, picked_updates
+from .images_panel import Folder, ImagesPanel, file_stem, picked_html, picked_updates, shown_updates
 from .messages import USER_ERRORS, error_banner, error_text, status_line
 from .models import ModelHolder
 from .parts import MODEL_QUEUE, Parts, Updates
 from .restore import Wanted, from_recipe, varied
-from .settings_events import fill_from
 
 SAVE_FILE = """(file) => {
   if (!file) return;
@@ -26,10 +28,14 @@ SAVE_FILE = """(file) => {
   link.download = file.orig_name;
   link.click();
 }"""
-IS_DARK = """(run, index) => [run, index, document.body.classList.contains("dark")]"""
+HOW_IT_LOOKS = """(run, index, filmed) => [
+  run, index, filmed, document.body.classList.contains("dark"), matchMedia("(max-width: 1100px)").matches
+]"""
+COLUMNS_ON_A_PHONE = 3  # of the film strip, so that its labels can be read
 SHOW_FILM = (
     """() => { setTimeout(() => document.getElementById("%sfilm")?.scrollIntoView({block: "nearest"}), 100); }"""
 )
+PRESS_GENERATE = """() => document.getElementById("%sgenerate").click()"""
 IMAGES_TAB, HISTORY_TAB = "images-tab", "history-tab"
 
 
@@ -57,22 +63,36 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
     def vary(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Wanted:
         return varied(reuse(run, index, name, uploads))
 
-    def show_scales(run: KeptRun | None, index: int, is_dark: bool) -> Updates:
-        if run is None:  # it gave way to another one while this waited for the model
-            return {panel.problem: gr.skip()}
+    def show_scales(
+        run: KeptRun | None, index: int | None, filmed: int | None, is_dark: bool, is_narrow: bool
+    ) -> Iterator[Updates]:
+        """Show the scales of the image, or hide them where they are shown."""
+        if run is None or index is None or index == filmed:
+            yield {panel.film: gr.update(visible=False), panel.filmed: None}
+            return
+        scales: list[Image.Image] = []
+        named = picked_updates(panel, run, index)[panel.picked_text]
         try:
-            scales, patch_nums = film_of(parts.holder, run, index)
+            with closing(film_of(parts.holder, run, index)) as film:
+                for image, patch_nums in film:
+                    scales.append(image)
+                    yield {panel.picked_text: picked_html(f"Decoding scale {len(scales)} of {len(patch_nums)} …")}
         except USER_ERRORS as error:
-            return {panel.problem: error_banner(error_text(error, run.path, run.checkpoint))}
+            problem = error_banner(error_text(error, run.path, run.checkpoint))
+            yield {panel.problem: problem, panel.picked_text: named}
+            return
         stem, folder = file_stem(run.recipes[index]), Folder(panel.gallery.GRADIO_CACHE)
         strip, animation = folder.path(f"{stem}-scales.png"), folder.path(f"{stem}-scales.webp")
-        film_strip(scales, patch_nums, palette=DARK if is_dark else LIGHT).save(strip)
+        columns = COLUMNS_ON_A_PHONE if is_narrow else None
+        film_strip(scales, patch_nums, columns, DARK if is_dark else LIGHT).save(strip)
         save_animation(animation, scales)
-        return {
+        yield {
             panel.film: gr.update(visible=True),
+            panel.filmed: index,
             panel.strip: strip,
             panel.animation: animation,
             panel.problem: "",
+            panel.picked_text: named,
         }
 
     def make_bundle(run: KeptRun) -> str | None:
@@ -89,17 +109,16 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
     panel.gallery.preview_close(closed, None, panel.of_picked, **at_once)
     where = [panel.shown, panel.picked, parts.checkpoint.choice, parts.checkpoint.uploads]
     fill_from(panel.reuse.click(reuse, where, [wanted_state], **at_once), parts, view, wanted_state)
-    fill_from(panel.vary.click(vary, where, [wanted_state], **at_once), parts, view, wanted_state)
+    varied_settings = fill_from(panel.vary.click(vary, where, [wanted_state], **at_once), parts, view, wanted_state)
+    varied_settings.then(None, None, None, js=PRESS_GENERATE % panel.prefix, **at_once)
     panel.scales.click(
         show_scales,
-        [panel.shown, panel.picked, panel.is_dark],
-        [panel.film, panel.strip, panel.animation, panel.problem],
-        js=IS_DARK,
+        [panel.shown, panel.picked, panel.filmed, panel.is_dark, panel.is_narrow],
+        [panel.film, panel.filmed, panel.strip, panel.animation, panel.problem, panel.picked_text],
+        js=HOW_IT_LOOKS,
         concurrency_id=MODEL_QUEUE,
         concurrency_limit=1,
-        show_progress="minimal",
-        show_progress_on=[panel.picked_text],
-        api_visibility="private",
+        **quiet,
     ).then(None, None, None, js=SHOW_FILM % panel.prefix, **at_once)
     panel.bundle.click(make_bundle, [panel.shown], [panel.bundle_file], concurrency_limit=2, **quiet).success(
         None, [panel.bundle_file], None, js=SAVE_FILE, **at_once
@@ -138,22 +157,20 @@ def shown_run(panel: ImagesPanel, run: KeptRun, words: str, picked: int | None =
         words: why it is shown.
         picked: the image that is looked at; Gradio goes on with its place.
     """
-    images = list(zip(run.files, map(caption, run.recipes), strict=True))
-    return {
-        panel.gallery: images,
-        panel.shown: run,
-        panel.bundle: gr.update(interactive=True),
-        panel.status: status_line(words, run.seeds),
-    } | picked_updates(panel, run, picked)
+    status = {panel.status: status_line(words, run.seeds)}
+    return shown_updates(panel, run) | status | picked_updates(panel, run, picked)
 
 
-def film_of(holder: ModelHolder, run: KeptRun, index: int) -> tuple[list[Image.Image], tuple[int, ...]]:
-    """Return an image after each of its scales, and the sides of the token maps.
+def film_of(holder: ModelHolder, run: KeptRun, index: int) -> Iterator[tuple[Image.Image, tuple[int, ...]]]:
+    """Decode an image after each of its scales.
 
     Args:
         holder: the server's model.
         run: what the image is of.
         index: which of its images.
+
+    Yields:
+        The image after a scale, and the sides of all token maps.
 
     Raises:
         ValueError: the checkpoint is another one by now; or as `ModelHolder.use` does.
@@ -175,5 +192,6 @@ def film_of(holder: ModelHolder, run: KeptRun, index: int) -> tuple[list[Image.I
             image = Image.open(run.files[index]).convert("RGB")
             tokens = torch.zeros(1, pipeline.var.config.num_tokens, dtype=torch.int64)
             result = Result([image], tokens, latents.to(pipeline.device))
-        scales = holder.compute(pipeline.film, result)
-        return [images[0] for images in scales], pipeline.var.config.patch_nums
+        scales = pipeline.stream_film(result)
+        while (images := holder.compute(next, scales, None)) is not None:
+            yield images[0], pipeline.var.config.patch_nums

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..axes import as_text
 from ..file_hash import short_hash
 from ..options import CFG_CURVES
 from ..recipe import Recipe, describe_differences, option_names
@@ -12,7 +13,8 @@ from .by_scale import for_controls
 from .catalog import Catalog
 from .description import Description
 
-EDITED = "It was made from another image, which is not in the file: these settings alone make a new one."
+EDITED = "It was edited from another image, which is not in the file: these settings alone do not make it again."
+MOST_NAME_LETTERS = 60  # of a class that somebody names
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,14 @@ class Wanted:
     """Settings to fill the controls with.
 
     Args:
-        values: by the controls' names; `classes` is a list of class labels, None for no class, `counts` are images
-            by class label, and `by_scale` lists of a value for each scale by option. What is not named stays.
+        values: by the controls' names; `classes` is a list of class labels or names, None for no class, `counts` are
+            images by one of these, and `by_scale` lists of a value for each scale by option. What is not named stays.
         checkpoint: name of the checkpoint in the list; None: whatever is chosen.
         weights: "ema" or "raw" of that checkpoint; None: the usual.
         device: kind of device that made the image of this seed, such as "cpu"; None: it does not matter.
         dtype: precision in which it made the image; None: it does not matter.
         note: what the user should know.
+        silent: nobody asked for it, so that nothing is said but the note.
     """
 
     values: Mapping[str, Any]
@@ -35,6 +38,7 @@ class Wanted:
     device: str | None = None
     dtype: str | None = None
     note: str = ""
+    silent: bool = False
 
 
 def from_recipe(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], chosen: str | None) -> Wanted:
@@ -61,9 +65,9 @@ def from_recipe(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], ch
 
 
 def varied(wanted: Wanted) -> Wanted:
-    """Return the settings of an image with another seed; as many images are made as the page says."""
-    values = {name: value for name, value in wanted.values.items() if name not in ("num_images", "by_class")}
-    return replace(wanted, values=values | {"seed": settings_panel.roll_seed()}, device=None)
+    """Return the settings of an image with a new seed for each run; as many images are made as the page says."""
+    values = {name: value for name, value in wanted.values.items() if name not in ("num_images", "by_class", "seed")}
+    return replace(wanted, values=values | {"new_seed": True}, device=None)
 
 
 def find_checkpoint(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], chosen: str | None) -> str | None:
@@ -105,17 +109,20 @@ def fitted(wanted: Wanted, description: Description, device: str) -> Wanted:
     if wanted.device not in (None, device):
         notes.append(f"It was made on {wanted.device.upper()}; on {device.upper()} a seed draws other numbers.")
     if "classes" in values:
-        asked = values["classes"]
-        values["classes"] = classes.known_classes(description, asked)
-        missing = [label for label in asked if label is not None and label not in values["classes"]]
+        asked = [classes.find_class(description, word) for word in values["classes"]]
+        values["classes"] = classes.known_classes(description, [word for word in asked if not isinstance(word, str)])
+        missing = [word for word in asked if word is not None and word not in values["classes"]]
         if missing:
             last = len(description.class_names) - 1
-            notes.append(f"This checkpoint has no class {', '.join(map(str, missing))}; its classes are 0 to {last}.")
+            words = ", ".join(str(word)[:MOST_NAME_LETTERS] for word in missing)
+            notes.append(f"This checkpoint has no class {words}; its classes are 0 to {last}.")
             if not values["classes"]:
                 del values["classes"]
     if "counts" in values:
-        numbers = {classes.NO_CLASS if label is None else label: count for label, count in values["counts"].items()}
-        numbers = {label: min(max(count, 1), counts.MOST_IMAGES_A_CLASS) for label, count in numbers.items()}
+        numbers = {}
+        for word, count in values["counts"].items():
+            label = classes.NO_CLASS if word is None else classes.find_class(description, word)
+            numbers[label] = min(max(count, 1), counts.MOST_IMAGES_A_CLASS)
         values["counts"] = counts.rows(description, values.get("classes", ()), numbers, 1)
     limits = settings_panel.limits(description)
     for name, (least, most) in limits.items():
@@ -123,7 +130,7 @@ def fitted(wanted: Wanted, description: Description, device: str) -> Wanted:
             asked, values[name] = values[name], min(max(values[name], least), most)
             if name not in values.get("by_scale", ()):
                 label = settings_panel.LABELS[name]
-                notes.append(f"{label} {asked:g} became {values[name]:g}, as far as it goes here.")
+                notes.append(f"{label} {as_text(asked)} became {as_text(values[name])}, as far as it goes here.")
     if values.get("by_scale"):
         values["by_scale"], lost = by_scale_within(values["by_scale"], limits, len(description.patch_nums))
         notes += lost
@@ -146,7 +153,9 @@ def by_scale_within(
     for name, numbers in asked.items():
         label, (least, most) = settings_panel.LABELS[name], limits[name]
         if len(numbers) != num_scales:
-            notes.append(f"{label}: the image has {len(numbers)} scales, this checkpoint {num_scales}; its last holds.")
+            notes.append(
+                f"{label}: {len(numbers)} scales were given, this checkpoint has {num_scales}; the last holds."
+            )
             continue
         kept[name] = [min(max(number, least), most) for number in numbers]
         if kept[name] != list(numbers):

@@ -17,6 +17,7 @@ from ..recipe import Recipe, make_recipes
 from ..steps import share_done
 from ..stopping import StopSignal
 from .models import Loading, ModelHolder
+from .pace import Pace
 
 MOST_IMAGES = 64
 # Images of a run that grow together. On the CPU each is computed apart, so that smaller batches cost nothing, and what
@@ -65,7 +66,7 @@ class Order:
     def check(self) -> None:
         """Raise ValueError for an order that no model could carry out; the model checks the rest."""
         if not self.class_labels:
-            raise ValueError("No class chosen. Choose at least one under Classes.")
+            raise ValueError("No class chosen. Choose at least one.")
         for number in self.num_images if isinstance(self.num_images, list | tuple) else [self.num_images]:
             if not is_whole(number) or number < 1:
                 raise ValueError(f"The number of images per class must be a whole number from 1, not {number}.")
@@ -75,7 +76,7 @@ class Order:
                 "Give one number for all classes, or one for each."
             )
         if self.seed is None:
-            raise ValueError("The seed is empty. Type a whole number, or press the die.")
+            raise ValueError("The seed is empty. Give a whole number.")
         if not is_whole(self.seed):
             raise ValueError(f"The seed must be a whole number, not {self.seed}.")
         count = sum(self.class_counts)
@@ -128,6 +129,7 @@ class Frame:
         finished: those that are done, in the recipes' order.
         previews: of the images in progress, which come next, the first ones for which there was time; perhaps none.
         scale_index: the scale just finished, from 0.
+        num_growing: how many images grow together now; those that it has finished are among them.
         patch_nums: side of the token map of each scale.
         seconds: since the start of the run, loading included.
         remaining: seconds that are left, about; None where it is too early to tell.
@@ -137,6 +139,7 @@ class Frame:
     finished: list[Finished]
     previews: list[Image]
     scale_index: int
+    num_growing: int
     patch_nums: tuple[int, ...]
     seconds: float
     remaining: float | None
@@ -147,13 +150,16 @@ class Frame:
         return len(self.finished) == len(self.recipes)
 
 
-def carry_out(holder: ModelHolder, order: Order, stop: StopSignal, *, previews: bool = True) -> Iterator[Frame]:
+def carry_out(
+    holder: ModelHolder, order: Order, stop: StopSignal, pace: Pace | None = None, *, previews: bool = True
+) -> Iterator[Frame]:
     """Load the checkpoint unless it is there, and generate; one frame a scale.
 
     Args:
         holder: the server's model.
         order: what to generate.
         stop: once set, the run ends within one block of the transformer; what is finished stays.
+        pace: tells how long images take, and is told how long these took; None where nobody asks.
         previews: whether anybody looks at the images in progress.
 
     Raises:
@@ -169,12 +175,16 @@ def carry_out(holder: ModelHolder, order: Order, stop: StopSignal, *, previews: 
         if order.edit is not None:
             check_edit(order.edit, config.patch_nums)
         recipes = make_recipes(pipeline, options, edited=order.edit is not None)
-        run = Run(holder, pipeline, recipes, start, order.edit, previews=previews)
+        dtype = order.loading and order.loading.dtype
+        usual = pace and pace.image_seconds(order.path, dtype)
+        run = Run(holder, pipeline, recipes, start, order.edit, usual, previews=previews)
         size = BATCH_ON_CPU if pipeline.device.type == "cpu" else BATCH
         for first in range(0, options.batch_size, size):
             if stop.is_set():
                 return
             yield from run.make(run.recipes[first : first + size], stop)
+        if pace and run.seconds_per_image:
+            pace.note_images(order.path, dtype, run.seconds_per_image)
 
 
 def check_edit(edit: Edit, patch_nums: Sequence[int]) -> None:
@@ -183,7 +193,7 @@ def check_edit(edit: Edit, patch_nums: Sequence[int]) -> None:
     side = patch_nums[-1]
     if read_mask(edit.keep, edit.image, side).all():
         raise ValueError(
-            "So little is painted that nothing would be made anew. "
+            "So little is painted that nothing would change. "
             f"Paint more than half of at least one of the {side}×{side} tokens."
         )
 
@@ -197,6 +207,7 @@ class Run:
         recipes: of all images.
         start: when the run began.
         edit: what the images are made from, if from another image.
+        usual: seconds that an image takes; None where that is not known.
         previews: whether images in progress are shown.
     """
 
@@ -207,6 +218,7 @@ class Run:
         recipes: list[Recipe],
         start: float,
         edit: Edit | None = None,
+        usual: float | None = None,
         *,
         previews: bool = True,
     ) -> None:
@@ -216,8 +228,14 @@ class Run:
         self._previewer = holder.previewer(pipeline) if previews else None
         self._start = start
         self._edit = edit
+        self._usual = usual
         self._loaded = time.perf_counter()
         self._finished: list[Finished] = []
+
+    @property
+    def seconds_per_image(self) -> float | None:
+        """How long an image took; None where none is finished."""
+        return (time.perf_counter() - self._loaded) / len(self._finished) if self._finished else None
 
     def make(self, batch: list[Recipe], stop: StopSignal) -> Iterator[Frame]:
         """Make some of the images, all of the same settings."""
@@ -255,7 +273,13 @@ class Run:
             finished=list(self._finished),
             previews=previews,
             scale_index=step.scale_index,
+            num_growing=num_batch,
             patch_nums=patch_nums,
             seconds=now - self._start,
-            remaining=(now - self._loaded) * (1 - share) / share if share >= EARLIEST_ESTIMATE else None,
+            remaining=self._remaining(now, share),
         )
+
+    def _remaining(self, now: float, share: float) -> float | None:
+        if share >= EARLIEST_ESTIMATE:
+            return (now - self._loaded) * (1 - share) / share
+        return self._usual and self._usual * len(self.recipes) * (1 - share)

@@ -1,5 +1,6 @@
 """The controls of how tokens are drawn: guidance, top-k, top-p, temperature; their ranges; the presets for them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from ..options import CFG_CURVES
 from ..presets import PRESETS, Preset
 from ..recipe import option_names
 from .by_scale import own_values, value_of
+from .controls import Radio, Slider
 from .description import Description
 
 MOST_GUIDANCE = 10
@@ -23,9 +25,10 @@ LABELS = {
     "top_k": "Top-k",
     "top_p": "Top-p",
     "temperature": "Temperature",
-    "cfg_start": "Scales without guidance at first",
-    "cfg_end": "Guidance ends after scale",
+    "cfg_start": "Start guidance after scale",
+    "cfg_end": "Stop guidance after scale",
 }
+OPTION_NAMES = re.compile(rf"\b({'|'.join(LABELS)})\b")
 CURVE_CONTROLS = ("cfg_curve", "cfg_start", "cfg_end")
 CURVE_NAMES = {"ramp": "Rising", "constant": "Constant"}
 
@@ -33,7 +36,7 @@ CURVE_NAMES = {"ramp": "Rising", "constant": "Constant"}
 def create_sampling_controls(description: Description | None, values: Mapping[str, Any]) -> dict[str, Component]:
     """Lay out the controls that presets fill."""
     return {
-        "cfg_scale": gr.Slider(
+        "cfg_scale": Slider(
             0,
             MOST_GUIDANCE,
             value=values["cfg_scale"],
@@ -43,39 +46,39 @@ def create_sampling_controls(description: Description | None, values: Mapping[st
             elem_id="guidance",
             buttons=[],
         ),
-        "top_k": gr.Slider(
+        "top_k": Slider(
             value=values["top_k"],
             **top_k_range(description),
             step=1,
             label=LABELS["top_k"],
-            info="Draw each token from the k likeliest. 0 is off.",
+            info="Draws each token from the k likeliest. 0 is off.",
             elem_id="top-k",
             buttons=[],
         ),
-        "top_p": gr.Slider(
+        "top_p": Slider(
             0,
             1,
             value=values["top_p"],
             step=0.01,
             label=LABELS["top_p"],
-            info="Draw from the likeliest tokens that make up this share. 0 is off.",
+            info="Draws from the likeliest tokens that make up this probability. 0 is off.",
             elem_id="top-p",
             buttons=[],
         ),
-        "temperature": gr.Slider(
+        "temperature": Slider(
             LEAST_TEMPERATURE,
             MOST_TEMPERATURE,
             value=values["temperature"],
             step=TEMPERATURE_STEP,
             label=LABELS["temperature"],
-            info="Below 1 likelier tokens, above 1 more surprising ones.",
+            info="Below 1 is safer, above 1 more varied.",
             elem_id="temperature",
             buttons=[],
         ),
         "more_smooth": gr.Checkbox(
             values["more_smooth"],
             label="More smooth",
-            info="Blends tokens instead of picking one: softer images.",
+            info="Blends tokens instead of picking one (Gumbel softmax): softer images.",
             elem_id="more-smooth",
         ),
     }
@@ -84,28 +87,28 @@ def create_sampling_controls(description: Description | None, values: Mapping[st
 def create_guidance_controls(description: Description | None, values: Mapping[str, Any]) -> dict[str, Component]:
     """Lay out how guidance goes over the scales."""
     return {
-        "cfg_curve": gr.Radio(
+        "cfg_curve": Radio(
             [(CURVE_NAMES[curve], curve) for curve in CFG_CURVES],
             value=values["cfg_curve"],
-            label="Guidance over the scales",
-            info="Rising from 0 at the first scale, as in the paper, or the same at all.",
+            label="Guidance schedule",
+            info="Rising from 0 at the first scale, as in the paper, or the same at all scales.",
             elem_id="cfg-curve",
         ),
-        "cfg_start": gr.Slider(
+        "cfg_start": Slider(
             value=values["cfg_start"],
             **scale_range(description),
             step=1,
             label=LABELS["cfg_start"],
-            info="0: guidance from the first scale on.",
+            info="0 starts with the first scale.",
             elem_id="cfg-start",
             buttons=[],
         ),
-        "cfg_end": gr.Slider(
+        "cfg_end": Slider(
             value=values["cfg_end"],
             **scale_range(description),
             step=1,
             label=LABELS["cfg_end"],
-            info="0: never. Ending early saves up to half of the time.",
+            info="0 never stops. Stopping early saves up to half of the time.",
             elem_id="cfg-end",
             buttons=[],
         ),
@@ -154,6 +157,22 @@ def find_preset(key: str, description: Description | None) -> Preset:
     """Return a preset; the first where there is none of this key."""
     presets = presets_of(description)
     return next((preset for preset in presets if preset.key == key), presets[0])
+
+
+def matching_preset(values: Mapping[str, Any], description: Description | None) -> str | None:
+    """Return the key of the preset that the controls stand for; None where they stand for none."""
+    if own_values(values["by_scale"]):
+        return None
+    for preset in presets_of(description):
+        settings = preset.settings(vocab_size_of(description))
+        if all(values[name] == value for name, value in settings.items()):
+            return preset.key
+    return None
+
+
+def in_words(text: str) -> str:
+    """Return a message with the controls called as the page calls them."""
+    return OPTION_NAMES.sub(lambda match: LABELS[match[0]], text)
 
 
 def vocab_size_of(description: Description | None) -> int:

@@ -10,6 +10,7 @@ from gradio.components import Component
 
 from . import classes, counts, sampling_controls
 from .by_scale import create_by_scale
+from .controls import Dropdown, Radio, Slider
 from .counts import MOST_IMAGES_A_CLASS
 from .description import Description
 from .runs import MOST_IMAGES
@@ -74,7 +75,7 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
     """Lay out the panel for the checkpoint that the page opens with."""
     values = first_values(description)
     controls: dict[str, Component] = {}
-    controls["classes"] = gr.Dropdown(
+    controls["classes"] = Dropdown(
         choices=classes.choices(description),
         value=values["classes"],
         multiselect=True,
@@ -98,7 +99,7 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
         all_classes = gr.Button("All", size="sm", elem_id="all-classes")
         no_class = gr.Button("No class", size="sm", elem_id="no-class")
     class_note = gr.HTML("", elem_id="class-note")
-    controls["num_images"] = gr.Slider(
+    controls["num_images"] = Slider(
         1,
         MOST_IMAGES_A_CLASS,
         value=values["num_images"],
@@ -108,23 +109,20 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
         elem_id="num-images",
         buttons=[],
     )
-    controls["by_class"] = gr.Checkbox(False, label="Another number for some classes", elem_id="by-class")
+    controls["by_class"] = gr.Checkbox(False, label="Set the number for each class", elem_id="by-class")
     with gr.Column(visible=False, elem_id="own-counts") as own_counts:
         controls["counts"] = counts.create_counts()
     with gr.Row(elem_id="seed-row"):
         controls["seed"] = gr.Number(
             value=values["seed"],
-            precision=0,
-            minimum=0,
-            maximum=LARGEST_SEED,
             label=LABELS["seed"],
-            info="Of the first image; each further one adds 1.",
+            info="First image's seed; each further image adds 1.",
             elem_id="seed",
         )
         dice = gr.Button("Random seed", elem_id="dice")
     controls["new_seed"] = gr.Checkbox(values["new_seed"], label="New seed for each run", elem_id="new-seed")
     with gr.Accordion("Sampling", open=True, elem_id="sampling", elem_classes="fold"):
-        presets = gr.Radio(
+        presets = Radio(
             preset_choices(description),
             value=preset_choices(description)[0][1],
             label="Preset",
@@ -137,7 +135,7 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
     restore = gr.File(
         label="Restore the settings of an image",
         show_label=False,
-        file_types=[".png"],
+        file_types=["image"],
         elem_id="restore",
         elem_classes="drop-line",
     )

@@ -1,20 +1,25 @@
-"""What a visit keeps when its page is loaded again: its runs and uploads, as its browser tab tells them."""
+"""What a visit keeps when its page is loaded again: its runs, uploads and settings, as its browser tab tells them."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import gradio as gr
 
 from ..recipe import from_png
 from .catalog import Catalog
 from .checkpoint_panel import dropdown_update, folders_of
+from .fill_events import values_from
 from .history import MOST_RUNS, KeptRun
+from .links import from_query, link_values, to_query
 from .messages import USER_ERRORS
 from .models import Loading
 from .parts import Parts, Updates
 from .picked_events import shown_run
+from .restore import Wanted
 from .runs import MOST_IMAGES
 
 MOST_LETTERS = 2_000_000  # of what a tab tells; fifty runs of 64 images have a fifth
@@ -26,7 +31,7 @@ SHOWN_AGAIN = "From before this page was loaded"
 
 
 def wire_reload(parts: Parts, opened: gr.events.Dependency) -> gr.events.Dependency:
-    """Bring runs and uploads back after the page was loaded again.
+    """Bring runs and uploads back after the page was loaded again; settings follow where links are read.
 
     Args:
         parts: of the page.
@@ -39,14 +44,14 @@ def wire_reload(parts: Parts, opened: gr.events.Dependency) -> gr.events.Depende
 
     def remember(text: str, choice: str | None) -> Updates:
         runs, uploads = from_text(text, parts.catalog, Path(history.gallery.GRADIO_CACHE))
-        updates = {checkpoint.uploads: uploads}
+        updates = {checkpoint.uploads: uploads, history.told: text}
         if uploads:
             updates[checkpoint.choice] = dropdown_update(parts.catalog, uploads, choice)
         if runs:
             updates |= history.updates(runs) | shown_run(images, runs[0], SHOWN_AGAIN)
         return updates
 
-    outputs = [checkpoint.uploads, checkpoint.choice, *history.outputs]
+    outputs = [checkpoint.uploads, checkpoint.choice, history.told, *history.outputs]
     outputs += [images.gallery, images.shown, images.bundle, images.status, *images.of_picked]
     return opened.then(
         remember,
@@ -60,15 +65,29 @@ def wire_reload(parts: Parts, opened: gr.events.Dependency) -> gr.events.Depende
 
 
 def wire_memory(parts: Parts, events: Sequence[gr.events.Dependency]) -> None:
-    """Let the browser's tab remember runs and uploads after each of these events."""
+    """Let the browser's tab remember runs, uploads and settings after each of these events."""
+
+    def tell(data: dict[gr.blocks.Block, Any]) -> str:
+        query = to_query(data[choice], link_values(values_from(data, parts.settings.controls)))
+        return to_text(data[history.runs], data[uploads], query, data[parts.settings.controls["new_seed"]])
+
     history, quiet = parts.history, {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    choice, uploads = parts.checkpoint.choice, parts.checkpoint.uploads
+    asked = {history.runs, choice, uploads, *parts.settings.controls.values()}
     for event in events:
-        told = event.then(to_text, [history.runs, parts.checkpoint.uploads], [history.told], **quiet)
+        told = event.then(tell, asked, [history.told], **quiet)
         told.then(None, [history.told], None, js=REMEMBER, **quiet)
 
 
-def to_text(runs: Sequence[KeptRun], uploads: Mapping[str, str]) -> str:
-    """Return what a tab is to remember; the images themselves say how they were made."""
+def to_text(runs: Sequence[KeptRun], uploads: Mapping[str, str], query: str = "", new_seed: bool = True) -> str:
+    """Return what a tab is to remember.
+
+    Args:
+        runs: the newest first; their images say themselves how they were made.
+        uploads: name and path of each of the session's own files.
+        query: of a link with the settings.
+        new_seed: whether each run rolls its seed.
+    """
     told = [
         {
             "checkpoint": run.checkpoint,
@@ -79,7 +98,19 @@ def to_text(runs: Sequence[KeptRun], uploads: Mapping[str, str]) -> str:
         }
         for run in runs
     ]
-    return json.dumps({"runs": told, "uploads": dict(uploads)})
+    return json.dumps({"runs": told, "uploads": dict(uploads), "settings": query, "new_seed": new_seed})
+
+
+def settings_from(text: str) -> Wanted | None:
+    """Return the settings that a tab remembers; None where it remembers none."""
+    try:
+        told = json.loads(text) if 0 < len(text) <= MOST_LETTERS else {}
+        wanted = from_query(dict(parse_qsl(told.get("settings") or "")))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    if wanted is None:
+        return None
+    return replace(wanted, values={**wanted.values, "new_seed": told.get("new_seed") is not False}, silent=True)
 
 
 def from_text(text: str, catalog: Catalog, cache: Path) -> tuple[list[KeptRun], dict[str, str]]:

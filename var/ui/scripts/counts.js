@@ -13,6 +13,7 @@ const tell = () => {
 
 const change = (label, count) => {
   props.value = {...props.value, rows: rows().map((row) => (row.label === label ? {...row, count} : row))};
+  trigger("change");
   tell();
 };
 

@@ -16,4 +16,29 @@
   };
   new MutationObserver(name).observe(right, {childList: true, subtree: true});
   name();
+
+  document.addEventListener("click", ({target}) => {
+    const button = target.closest?.("[data-copy]");
+    if (!button) return;
+    navigator.clipboard?.writeText(button.dataset.copy);
+    button.textContent = "Copied";
+  });
+
+  // A number that is typed counts once it is within its range. When the field is left, one that is not is brought there,
+  // and an empty field gets back what it had.
+  const limited = (field) => field.matches?.('input[type="number"][min][max]');
+  const within = ({value, min, max}) => value !== "" && Number(value) >= Number(min) && Number(value) <= Number(max);
+  const before = new WeakMap();
+  addEventListener("focusin", ({target}) => limited(target) && before.set(target, target.value), true);
+  addEventListener("input", (event) => {
+    if (!event.isTrusted || !limited(event.target)) return;
+    if (within(event.target)) before.set(event.target, event.target.value);
+    else event.stopImmediatePropagation();
+  }, true);
+  addEventListener("blur", ({target}) => {
+    if (target === window || !limited(target) || within(target)) return;
+    const {value, min, max} = target;
+    target.value = value === "" ? before.get(target) : Math.min(Math.max(Number(value), Number(min)), Number(max));
+    target.dispatchEvent(new Event("input", {bubbles: true}));
+  }, true);
 }

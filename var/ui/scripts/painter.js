@@ -10,11 +10,13 @@ const PARTS = {
 const picture = element.querySelector("img");
 const canvas = element.querySelector("canvas");
 const ring = element.querySelector(".ring");
+const eraser = element.querySelector('[data-action="erase"]');
 const brush = element.querySelector("input[type=range]");
 const context = canvas.getContext("2d", {willReadFrequently: true});
 const before = []; // states to go back to
 let last = null; // where the brush is, while it paints
 let shown = "";
+let erases = false; // whether the brush takes paint away
 
 const remember = () => {
   before.push(context.getImageData(0, 0, SIDE, SIDE));
@@ -49,12 +51,14 @@ const width = () => (Number(brush.value) / 100) * SIDE;
 
 const paint = (to) => {
   context.strokeStyle = context.fillStyle = "rgb(46, 160, 110)";
+  context.globalCompositeOperation = erases ? "destination-out" : "source-over";
   context.lineCap = context.lineJoin = "round";
   context.lineWidth = width();
   context.beginPath();
   context.moveTo(...(last ?? to));
   context.lineTo(...to);
   context.stroke();
+  context.globalCompositeOperation = "source-over";
   last = to;
 };
 
@@ -97,6 +101,11 @@ const actions = {
 element.addEventListener("click", (event) => {
   const {action, part} = event.target.closest?.("button")?.dataset ?? {};
   if (!action && !part) return;
+  if (action === "erase") {
+    erases = !erases;
+    eraser.setAttribute("aria-pressed", erases);
+    return;
+  }
   if (action !== "undo") remember();
   if (action) actions[action]();
   if (part) {
@@ -107,5 +116,6 @@ element.addEventListener("click", (event) => {
 });
 
 canvas.width = canvas.height = SIDE;
+eraser.setAttribute("aria-pressed", erases);
 watch("value", load);
 load();
