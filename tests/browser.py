@@ -53,7 +53,7 @@ def step_by_step() -> Iterator[Callable[[], None]]:
     offer = Previewer.offer
 
     def wait_and_offer(previewer: Previewer, step):
-        assert may_go_on.acquire(timeout=PATIENCE / 1000)
+        assert may_go_on.acquire(timeout=PATIENCE / 1000), "no test let this run go on"
         budget, previewer.budget = previewer.budget, ALL_THE_TIME
         try:
             return offer(previewer, step)

@@ -10,6 +10,7 @@ from tiny import tiny_states, write_trainer_file
 
 from var.errors import CheckpointError
 from var.memory import need
+from var.previews import Previewer
 from var.ui.models import Loading, ModelHolder, TooLargeError
 
 
@@ -181,3 +182,40 @@ def test_a_strangers_file_makes_nobody_look_at_a_data_folder(holder, tmp_path_fa
     path = tmp_path_factory.mktemp("uploads") / "x.pth"
     write_trainer_file(path, args={"data_path": str(data)}, optimizer=False)
     assert holder.describe(path).class_names[0] == "class 0"
+
+
+@pytest.fixture
+def practising(holder, path, monkeypatch):
+    """The holder practises, and does not stop by itself."""
+    begun = threading.Event()
+
+    def practise(previewer, stop):
+        begun.set()
+        while not stop.is_set():
+            yield
+
+    monkeypatch.setattr(Previewer, "practise", practise)
+    holder.prepare(path)
+    thread = threading.Thread(target=holder.practise, args=[path])
+    thread.start()
+    begun.wait()
+    yield
+    thread.join()
+
+
+def test_practice_gives_way_to_who_wants_a_model(holder, path, practising):
+    with holder.use(path) as pipeline:
+        assert pipeline.image_size == 16
+
+
+def test_a_checkpoint_is_prepared_though_another_one_practises(holder, tmp_path, practising):
+    other = write_trainer_file(tmp_path / "other.pth", optimizer=False, epoch=5)
+    holder.prepare(other)
+    assert holder.resident(other) is not None
+
+
+def test_who_prepares_waits_for_nobody_who_generates(holder, path, tmp_path):
+    other = write_trainer_file(tmp_path / "other.pth", optimizer=False, epoch=5)
+    with holder.use(path):
+        holder.prepare(other)
+    assert holder.resident(other) is None

@@ -120,6 +120,7 @@ class CheckpointView:
                 panel.details: details_of(choice, parts.holder),
             }
             parts.holder.practise(choice.path, choice.loading)
+            yield {panel.found: gr.skip()}  # what comes last is sent once more when this ends
 
     def show(
         self, choice: Choice, uploads: dict[str, str], is_new: bool, is_first: bool = False, news: str = ""

@@ -138,6 +138,7 @@ class ModelHolder:
         self._keep = keep
         self._lock = threading.Lock()
         self._wanted = Wanted()
+        self._practising = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._models: OrderedDict[_Key, _Model] = OrderedDict()
         self._descriptions: OrderedDict[_Key, Description] = OrderedDict()
@@ -187,17 +188,15 @@ class ModelHolder:
 
     def prepare(self, path: Path, loading: Loading | None = None) -> None:
         """Load a checkpoint ahead of its use, unless the models are in use now; raises as `use` does."""
-        if not self._lock.acquire(blocking=False):
-            return
-        try:
-            self.compute(self._load, path, loading or Loading())
-        finally:
-            self._lock.release()
+        if not self._lock.locked() or self._practising:
+            with self._turn():
+                self.compute(self._load, path, loading or Loading())
 
     def practise(self, path: Path, loading: Loading | None = None) -> None:
         """Teach a loaded checkpoint's previews, for as long as nobody wants to use a model; raises nothing."""
         if not self._lock.acquire(blocking=False):
             return
+        self._practising = True
         try:
             model = self._models.get(self._key(path, loading or Loading()))
             # Step by step, so that others can have something computed meanwhile.
@@ -207,10 +206,12 @@ class ModelHolder:
         except (ValueError, OSError):
             pass  # weights that are no numbers, or a file that is gone: whoever generates is told
         finally:
+            self._practising = False
             self._lock.release()
 
     def resident(self, path: Path, loading: Loading | None = None) -> Resident | None:
         """Return what a checkpoint takes in memory; None where it is not loaded, or not there any more."""
+        self._practising = True
         try:
             model = self._models.get(self._key(path, loading or Loading()))
         except OSError:

@@ -1,0 +1,201 @@
+"""What people do while their run waits or goes on, in a real browser: none of it gets into the run, nothing blocks."""
+
+import pytest
+from browser import Visitor, serve, step_by_step
+from PIL import Image
+from tiny import tiny_var_config, write_trainer_file
+
+from var import VARPipeline
+from var.recipe import from_png
+
+NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    small = tiny_var_config(vocab_size=64, num_classes=3)
+    write_trainer_file(folder / "small.pth", var_config=small, optimizer=False, seed=3)
+    write_trainer_file(folder / "fruits64.pth", class_names=NAMES, optimizer=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(checkpoints, tmp_path_factory):
+    with serve(checkpoints, tmp_path_factory.mktemp("gradio")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module", autouse=True)
+def looked_into(browser, address):
+    """Both checkpoints are looked into before: while a run waits for its next scale nothing can be computed."""
+    context = browser.new_context()
+    visitor = Visitor(context.new_page(), address)
+    visitor.choose_checkpoint("small.pth")
+    visitor.wait_for("classes", "class 0 · 0")
+    context.close()
+
+
+@pytest.fixture
+def other_run(visit):
+    """Somebody else's run, which goes on from scale to scale when the function handed out is called."""
+    with step_by_step() as next_scale:
+        start(visit(), next_scale)
+        yield next_scale
+
+
+def start(visitor, next_scale):
+    """Let a visitor's run make its first scale, once those that others left behind are over."""
+    visitor.page.locator("#generate").click()
+    while "Scale" not in visitor.text("status"):
+        next_scale()
+        visitor.page.wait_for_timeout(300)
+
+
+def wait_in_line(visitor, prefix=""):
+    visitor.page.locator(f"#{prefix}generate").click()
+    visitor.wait_for(f"{prefix}status", "1 run before yours")
+
+
+def is_ready(visitor, prefix=""):
+    visitor.page.locator(f"#{prefix}generate:not([disabled])").wait_for()
+
+
+def finish(next_scale):
+    """Let all runs go on, as many as a test has."""
+    for _ in range(100):
+        next_scale()
+
+
+def test_stop_leaves_the_line_at_once(visit, other_run):
+    second, third = visit(), visit()
+    wait_in_line(second)
+    third.page.locator("#generate").click()
+    third.wait_for("status", "2 runs before yours")
+    second.page.locator("#stop").click()
+    second.wait_for("status", "Stopped")
+    is_ready(second)
+    third.wait_for("status", "1 run before yours")
+
+
+def test_generates_again_after_a_stop_in_the_line(visit, other_run):
+    visitor = visit()
+    visitor.choose_classes("Bee")
+    wait_in_line(visitor)
+    visitor.page.locator("#stop").click()
+    visitor.wait_for("status", "Stopped")
+    visitor.choose_classes("Cat")
+    wait_in_line(visitor)
+    finish(other_run)
+    visitor.wait_for("status", "2 images in")
+    assert [caption.split(",")[0] for caption in visitor.captions()] == ["Cat", "Cat"]
+    is_ready(visitor)
+
+
+def test_what_is_changed_in_the_line_does_not_get_into_the_run(visit, other_run):
+    visitor = visit()
+    visitor.choose_classes("Eel")
+    visitor.set("top-k", 40)
+    visitor.set("seed", 5)
+    wait_in_line(visitor)
+    visitor.set("top-k", 3)
+    visitor.choose_checkpoint("small.pth")
+    visitor.wait_for("classes", "class 0 · 0")
+    finish(other_run)
+    visitor.wait_for("status", "2 images in")
+    visitor.wait_for_finished()
+    recipe = from_png(visitor.images()[0])
+    assert (recipe.class_name, recipe.options.top_k, recipe.seed, recipe.checkpoint) == ("Eel", 40, 5, "fruits64.pth")
+    is_ready(visitor)
+    visitor.page.locator("#classes input").click()
+    assert "class 1 · 1" in visitor.page.locator("#classes").get_by_role("option").nth(1).inner_text()
+    visitor.page.keyboard.press("Escape")
+    visitor.generate()
+    assert visitor.captions()[0].startswith("class 0")
+
+
+def test_an_image_that_comes_in_the_line_does_not_get_into_the_edit(visit, other_run, checkpoints, tmp_path):
+    visitor = visit()
+    page = visitor.page
+    page.get_by_role("tab", name="Edit").click()
+    for name, color in (("first", "white"), ("second", "black")):
+        Image.new("RGB", (16, 16), color).save(tmp_path / f"{name}.png")
+    page.locator("#edit-upload input[type=file]").set_input_files(tmp_path / "first.png")
+    page.locator(".painter.loaded").wait_for()
+    page.locator("#painter").get_by_role("button", name="Left", exact=True).click()
+    visitor.set("num-images", 1)
+    visitor.choose_classes("Ant")
+    wait_in_line(visitor, "edit-")
+    page.locator("#edit-upload input[type=file]").set_input_files(tmp_path / "second.png")
+    page.wait_for_function("!document.querySelector('#edit-upload button[aria-label*=Remove]')")
+    finish(other_run)
+    visitor.wait_for("edit-status", "1 image in")
+    image = page.locator("#edit-images img[src$='.png']").first
+    image.wait_for()
+    made = visitor.picture(image.get_attribute("src")).convert("RGB")
+    keep = Image.new("L", (2, 1))
+    keep.putpixel((1, 0), 255)
+    pipe = VARPipeline.from_checkpoint(checkpoints / "fruits64.pth", device="cpu")
+    expected = pipe.edit(Image.open(tmp_path / "first.png"), keep, [0], seed=[0]).images[0]
+    assert made.tobytes() == expected.tobytes()
+
+
+def test_a_comparison_stopped_in_the_line_keeps_the_one_before(visit):
+    visitor = visit()
+    page = visitor.page
+    page.get_by_role("tab", name="Compare").click()
+    page.locator("#compare-run").click()
+    visitor.wait_for("compare-status", "16 images in")
+    page.locator("#compare-run:not([disabled])").wait_for()
+    with step_by_step() as next_scale:
+        start(visit(), next_scale)
+        page.locator("#compare-run").click()
+        visitor.wait_for("compare-status", "1 run before yours")
+        page.locator("#compare-stop").click()
+        visitor.wait_for("compare-status", "Stopped")
+        page.locator("#compare-run:not([disabled])").wait_for()
+    assert page.locator("#compare-grid [data-image]").count() == 16 and page.locator("#compare-pair").is_visible()
+
+
+def test_a_run_of_the_history_looked_at_meanwhile_gives_way(visit):
+    visitor = visit()
+    visitor.choose_classes("Bee")
+    visitor.set("num-images", 1)
+    visitor.generate()
+    visitor.choose_classes("Cat")
+    with step_by_step() as next_scale:
+        start(visitor, next_scale)
+        visitor.page.get_by_role("tab", name="History").click()
+        visitor.page.locator("#history .thumbnail-lg").first.click()
+        visitor.wait_for("status", "Shown again")
+        next_scale()
+        visitor.page.locator("#images img[src*='cat-seed-0-scale-']").first.wait_for()
+        visitor.page.locator("#images .thumbnail-lg").first.click()
+        assert visitor.page.locator("#download").is_disabled()
+    visitor.wait_for("picked-text", "Cat, seed 0")
+
+
+def test_a_chosen_file_that_disappears_blocks_nothing(visit, checkpoints):
+    path = write_trainer_file(checkpoints / "fleeting.pth", optimizer=False)
+    visitor = visit()
+    visitor.choose_checkpoint("fleeting.pth")
+    visitor.wait_for("classes", "class 0 · 0")
+    path.unlink()
+    visitor.page.locator("#checkpoint input").click()
+    visitor.page.locator("#checkpoint").get_by_role("option", name="fleeting.pth").wait_for(state="detached")
+    visitor.page.keyboard.press("Escape")
+    visitor.page.locator("#generate").click()
+    visitor.wait_for("problem", "There is no checkpoint fleeting.pth")
+    is_ready(visitor)
+    visitor.choose_checkpoint("fruits64.pth")
+    visitor.wait_for("classes", "Ant · 0")
+    visitor.generate()
+    assert len(visitor.captions()) == 8
+
+
+def test_the_status_of_a_wait_stays_when_another_checkpoint_is_chosen(visit, other_run):
+    visitor = visit()
+    wait_in_line(visitor)
+    visitor.choose_checkpoint("small.pth")
+    visitor.wait_for("classes", "class 0 · 0")
+    assert "1 run before yours" in visitor.text("status")
