@@ -78,6 +78,10 @@ def test_generate_takes_an_uploaded_file(client, tmp_path):
         ({"class_labels": [0], "num_images": [1, 2]}, "Classes: 1, numbers of images: 2"),
         ({"class_labels": [0], "seed": "five"}, "a whole number"),
         ({"class_labels": [0], "top_p": 2}, "top_p"),
+        ({"class_labels": [0], "top_p": "x"}, "not 'x'"),
+        ({"class_labels": [0], "cfg_scale": 10**400}, "cfg_scale must be a finite number"),
+        ({"class_labels": [0], "cfg_scale": [1.0, 2.0]}, "one for each scale, not 2"),
+        ({"class_labels": [0], "top_k": 10**30}, "top_k must be a whole number"),
         ({"class_labels": [0], "seed": -1}, "seed"),
         ({"class_labels": [0], "checkpoint": "missing.pth"}, "no checkpoint missing.pth"),
         ({"class_labels": [0], "checkpoint": "../fruits64.pth"}, "no checkpoint ../fruits64.pth"),
@@ -123,6 +127,15 @@ def test_the_endpoints_are_documented(client):
         "cfg_start",
         "cfg_end",
     ]
+
+
+@pytest.mark.parametrize("endpoint", ["/generate", "/edit", "/compare", "/inspect", "/export"])
+def test_every_parameter_and_value_of_an_endpoint_is_documented(client, endpoint):
+    described = client.view_api(return_format="dict")["named_endpoints"][endpoint]
+    for part in described["parameters"] + described["returns"]:
+        assert part["python_type"]["description"] and part["label"] == part.get("parameter_name", part["label"])
+    checkpoint = next(part for part in described["parameters"] if part["parameter_name"] == "checkpoint")
+    assert checkpoint["parameter_default"] == "" and "an uploaded file" in checkpoint["python_type"]["description"]
 
 
 def test_an_image_carries_its_settings(client):

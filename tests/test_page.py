@@ -300,6 +300,18 @@ def test_every_control_reaches_the_images(visit):
     assert (options.top_p, options.more_smooth, options.seed) == (0.7, True, (9,))
 
 
+def test_a_number_beyond_its_range_is_brought_there_when_it_is_left(visit):
+    visitor = visit()
+    for part, typed, kept in (("guidance", "40", "10"), ("guidance", "", "10"), ("top-p", "7", "1")):
+        visitor.set(part, typed)
+        assert visitor.page.locator(f"#{part} input[type=number]").input_value() == kept
+    visitor.choose_classes("Ant")
+    visitor.set("num-images", 99)
+    visitor.generate()
+    options = from_png(visitor.images()[0]).options
+    assert (options.cfg_scale, options.top_p, len(visitor.captions())) == (10, 1, 16)
+
+
 def test_control_enter_generates(visit):
     visitor = visit()
     visitor.wait_for("found", "in memory")

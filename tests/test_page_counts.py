@@ -65,6 +65,22 @@ def test_too_many_are_told_at_once(visitor):
     visitor.wait_for("counts", "80 images in all; at most 64 are made at a time")
 
 
+def test_no_class_has_no_number(visitor):
+    visitor.page.locator("#classes").get_by_role("button", name="Clear").click()
+    visitor.wait_for("counts", "0 images in all")
+    assert visitor.text("generate") == "Generate"
+
+
+def test_the_button_says_how_many_images_it_makes(visitor):
+    visitor.wait_for("generate", "Generate 6 images")
+    number_of(visitor, "Ant").fill("9")
+    number_of(visitor, "Ant").press("Tab")
+    visitor.wait_for("generate", "Generate 13 images")
+    visitor.page.get_by_label("Set the number for each class").uncheck()
+    visitor.set("num-images", 1)
+    visitor.wait_for("generate", "Generate 3 images")
+
+
 def test_a_link_carries_the_numbers(visit):
     visitor = visit("?classes=3,none&images=1,4")
     number_of(visitor, "no class").wait_for()

@@ -89,6 +89,20 @@ def test_the_scales_of_an_image_are_shown(visit):
     film = Image.open(io.BytesIO(visitor.page.request.get(source).body()))
     assert (film.format, film.n_frames) == ("WEBP", 4) and source.endswith("/cat-seed-2-scales.webp")
     assert visitor.page.locator("#film-strip img").get_attribute("src").endswith("/cat-seed-2-scales.png")
+    visitor.page.locator("#scales").click()
+    visitor.page.locator("#film").wait_for(state="hidden")
+
+
+def test_the_settings_of_an_image_stand_below_it(visit):
+    visitor = visit()
+    make(visitor, "Cat", seed=2)
+    assert not visitor.page.locator("#recipe").is_visible()
+    pick(visitor, 0, "Cat, seed 2")
+    shown = " ".join(visitor.text("recipe").removesuffix("Copy").split())
+    assert shown == " ".join(visitor.images()[0].text["parameters"].split())
+    assert "Cat" in shown and "Model: fruits64" in shown
+    visitor.page.locator("#recipe").get_by_role("button", name="Copy").click()
+    visitor.wait_for("recipe", "Copied")
 
 
 def test_the_image_that_is_looked_at_stays_so_in_the_next_run(visit):
@@ -201,7 +215,30 @@ def test_a_link_with_unknown_values_gets_a_quiet_message(visit):
     visitor.wait_for("settings-note", "gone.pth is not in the list")
     note = visitor.text("settings-note")
     assert "no class 99" in note and "left out: seed" in note
+    assert visitor.text("problem").strip("i \n") == note  # on the right side, too, where it is in sight
     assert visitor.page.get_by_role("alert").count() == 0
+
+
+def test_a_link_takes_names_of_classes_and_keeps_those_that_there_are(visit):
+    visitor = visit("?classes=dog,unicorn,1&images=3,1,2")
+    visitor.wait_for("settings-note", "no class unicorn")
+    assert visitor.page.locator("#classes .token").all_inner_texts() == ["Dog · 3", "Bee · 1"]
+    assert visitor.page.get_by_label("Images of Dog").input_value() == "3"
+    assert visitor.page.get_by_label("Images of Bee").input_value() == "2"
+
+
+def test_a_link_to_settings_of_a_preset_lights_it(visit):
+    visitor = visit("?cfg=1.5&top_p=0.96")
+    visitor.page.locator("#presets label.selected", has_text="Faithful to the paper").wait_for()
+
+
+def test_a_link_leaves_out_a_checkpoint_that_others_do_not_have(visit, tmp_path):
+    visitor = visit()
+    visitor.upload(write_trainer_file(tmp_path / "mine.pth", class_names=NAMES, optimizer=False, epoch=12))
+    visitor.wait_for("found", "epoch 12")
+    visitor.page.locator("#copy-link").click()
+    visitor.wait_for("settings-note", "without the checkpoint: mine.pth (uploaded) is here for this visit alone")
+    assert "mine" not in visitor.page.url and "classes=" in visitor.page.url
 
 
 def test_a_copied_link_brings_the_settings_to_others(visit):
@@ -223,6 +260,11 @@ def test_a_reload_keeps_images_history_and_uploads(visit, tmp_path):
     make(visitor, "Cat", seed=5, num_images=2)
     visitor.page.reload()
     visitor.wait_for("status", "seeds 5 to 6")
+    visitor.wait_for("found", "epoch 12")
+    wait_for_number(visitor, "seed", 5)
+    visitor.wait_for("classes", "Cat · 2")
+    assert number(visitor, "num-images") == "2"
+    assert not visitor.page.locator("#new-seed input").is_checked()
     assert visitor.captions() == ["Cat, seed 5", "Cat, seed 6"] and len(visitor.images()) == 2
     assert "mine.pth (uploaded)" in " ".join(visitor.checkpoints("mine.pth"))
     pick(visitor, 1, "Cat, seed 6")

@@ -6,6 +6,7 @@ import pytest
 from tiny import write_trainer_file
 
 from var.ui.models import ModelHolder
+from var.ui.pace import Pace
 from var.ui.runs import Order, carry_out
 
 
@@ -128,3 +129,15 @@ def test_the_model_is_free_after_a_run_that_was_left(holder, path):
 def test_each_class_can_have_its_own_number(holder, path):
     *_, frame = carry_out(holder, order(path, num_images=[1, 3]), threading.Event())
     assert [(recipe.class_label, recipe.seed) for recipe in frame.recipes] == [(1, 10), (3, 11), (3, 12), (3, 13)]
+
+
+def test_the_time_left_is_told_from_the_first_scale_on_once_images_were_made(holder, path):
+    pace = Pace()
+    first = list(carry_out(holder, order(path), threading.Event(), pace))
+    again = list(carry_out(holder, order(path), threading.Event(), pace))
+    assert first[0].remaining is None and again[0].remaining > 0
+
+
+def test_a_frame_tells_how_many_images_grow_together(holder, path):
+    frames = list(carry_out(holder, order(path, num_images=6), threading.Event()))
+    assert [frame.num_growing for frame in frames] == [8] * 4 + [4] * 4
