@@ -1,5 +1,7 @@
 """What happens on Generate and on Stop, in the tabs Images and Edit."""
 
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -55,6 +57,8 @@ SHORTCUT = """() => {
     setTimeout(() => button.click(), 50);
   }, true);
 }"""
+# Between two pictures of a run: eyes see no more, and to show them takes a browser on the same machine time, too.
+LEAST_SECONDS = 0.1
 ANY_SEED = -1  # as people type it elsewhere; so is an empty field
 
 
@@ -171,18 +175,19 @@ class Generation:
         parts, panel, checkpoint = self._parts, self._panel, self._parts.checkpoint
         name = data[checkpoint.choice]
         choice = choose(parts.catalog, parts.holder, name, data[checkpoint.uploads], data[checkpoint.loading])
-        frame, images = None, None
+        frame, images, told = None, None, -math.inf
         try:
             order = self._order_of(choice, data)
             with closing(carry_out(parts.holder, order, stop, parts.pace)) as frames:
                 for frame in frames:
                     images = images or ShownImages(Folder(panel.gallery.GRADIO_CACHE), frame)
-                    if frame.last or stop.is_set():
+                    if frame.last or stop.is_set() or time.perf_counter() - told < LEAST_SECONDS:
                         continue
                     updates = {panel.status: progress_of(frame)}
                     if (shown := images.update(frame)) is not None:
                         updates |= {panel.gallery: shown, **replaced_updates(panel)}
                     yield updates
+                    told = time.perf_counter()
         except USER_ERRORS as error:
             text = in_words(error_text(error, choice.path, name))
             yield {panel.status: status_line(NOTHING), panel.problem: error_banner(text)}
