@@ -4,7 +4,7 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Semaphore
@@ -46,14 +46,35 @@ def serve(checkpoints: Path, temporary: Path, options=None) -> Iterator[str]:
             os.environ["GRADIO_TEMP_DIR"] = before
 
 
+class Steps:
+    """Runs that wait after each scale until a test lets them go on."""
+
+    def __init__(self):
+        self._waiting, self._may_go_on = Semaphore(0), Semaphore(0)
+
+    def wait(self) -> None:
+        """What a run does after each scale."""
+        self._waiting.release()
+        assert self._may_go_on.acquire(timeout=PATIENCE / 1000), "no test let this run go on"
+
+    def next(self) -> None:
+        """Let a run go on to its next scale, as soon as one waits."""
+        assert self._waiting.acquire(timeout=PATIENCE / 1000), "no run came to a scale"
+        self._may_go_on.release()
+
+    def go_on(self) -> None:
+        """Let all runs go on to their end."""
+        self._may_go_on.release(MOST_STEPS)
+
+
 @contextmanager
-def step_by_step() -> Iterator[Callable[[], None]]:
-    """Let the runs of this process wait after each scale until the function handed out is called; all are shown."""
-    may_go_on = Semaphore(0)
+def step_by_step() -> Iterator[Steps]:
+    """Let the runs of this process wait after each scale, whose previews are all shown."""
+    steps = Steps()
     offer = Previewer.offer
 
     def wait_and_offer(previewer: Previewer, step):
-        assert may_go_on.acquire(timeout=PATIENCE / 1000), "no test let this run go on"
+        steps.wait()
         budget, previewer.budget = previewer.budget, ALL_THE_TIME
         try:
             return offer(previewer, step)
@@ -63,10 +84,10 @@ def step_by_step() -> Iterator[Callable[[], None]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Previewer, "offer", wait_and_offer)
         try:
-            yield may_go_on.release
+            yield steps
         finally:
             patch.undo()
-            may_go_on.release(MOST_STEPS)
+            steps.go_on()
 
 
 @contextmanager

@@ -58,11 +58,11 @@ def test_images_appear_scale_by_scale(visit):
     visitor = visit()
     visitor.choose_checkpoint("long.pth")
     visitor.wait_for("found", "48×48")
-    with step_by_step() as go_on:
+    with step_by_step() as steps:
         visitor.page.locator("#generate").click()
         seen = [""]
         for scale in MANY_SCALES[:-1]:
-            go_on()
+            steps.next()
             visitor.wait_for("status", f"Scale {scale} of 12")
             seen.append(visitor.another_first_image(seen[-1]))
     assert len(set(seen)) == len(MANY_SCALES)
@@ -321,29 +321,6 @@ def test_control_enter_generates(visit):
     visitor.page.locator("#seed input").press("Control+Enter")
     visitor.wait_for("images", "seed 33")
     assert visitor.captions() == ["Cat, seed 33"]
-
-
-def test_who_waits_sees_how_many_come_first(visit):
-    first, second = visit(), visit()
-    first.choose_checkpoint("long.pth")
-    first.wait_for("found", "48×48")
-    first.set("num-images", 16)
-    first.page.locator("#generate").click()
-    first.wait_for("status", "Scale")
-    second.page.locator("#generate").click()
-    second.wait_for("status", "1 run before yours")
-    first.page.locator("#stop").click()
-    second.wait_for("status", "8 images in")
-
-
-def test_a_checkpoint_that_is_gone_gets_a_message(visit, checkpoints):
-    path = write_trainer_file(checkpoints / "fleeting.pth", optimizer=False)
-    visitor = visit()
-    visitor.choose_checkpoint("fleeting.pth")
-    visitor.wait_for("classes", "class 0 · 0")
-    path.unlink()
-    visitor.page.locator("#generate").click()
-    visitor.wait_for("problem", "There is no checkpoint fleeting.pth")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

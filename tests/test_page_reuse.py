@@ -109,12 +109,12 @@ def test_the_image_that_is_looked_at_stays_so_in_the_next_run(visit):
     visitor = visit()
     make(visitor, "Bee", seed=4, num_images=2)
     pick(visitor, 1, "Bee, seed 5")
-    with step_by_step() as next_scale:
+    with step_by_step() as steps:
         visitor.page.locator("#seed input").fill("20")
         visitor.page.locator("#seed input").press("Tab")
         visitor.page.locator("#generate").click()
         visitor.wait_for("picked-text", "Click an image")
-        next_scale()
+        steps.next()
         visitor.page.locator('#images img[src*="seed-21-scale-1"]').first.wait_for()
         assert all(visitor.page.locator(f"#{part}").is_disabled() for part in ("reuse", "scales", "bundle"))
     visitor.wait_for("picked-text", "Bee, seed 21")

@@ -38,18 +38,19 @@ def looked_into(browser, address):
 
 @pytest.fixture
 def other_run(visit):
-    """Somebody else's run, which goes on from scale to scale when the function handed out is called."""
-    with step_by_step() as next_scale:
-        start(visit(), next_scale)
-        yield next_scale
+    """Somebody else's run, which waits at its first scale."""
+    somebody = visit()
+    somebody.generate()  # so that the runs that others left behind are over
+    with step_by_step() as steps:
+        start(somebody, steps)
+        yield steps
 
 
-def start(visitor, next_scale):
-    """Let a visitor's run make its first scale, once those that others left behind are over."""
+def start(visitor, steps):
+    """Let a visitor's run make its first scale."""
     visitor.page.locator("#generate").click()
-    while "Scale" not in visitor.text("status"):
-        next_scale()
-        visitor.page.wait_for_timeout(300)
+    steps.next()
+    visitor.wait_for("status", "Scale")
 
 
 def wait_in_line(visitor, prefix=""):
@@ -59,12 +60,6 @@ def wait_in_line(visitor, prefix=""):
 
 def is_ready(visitor, prefix=""):
     visitor.page.locator(f"#{prefix}generate:not([disabled])").wait_for()
-
-
-def finish(next_scale):
-    """Let all runs go on, as many as a test has."""
-    for _ in range(100):
-        next_scale()
 
 
 def test_stop_leaves_the_line_at_once(visit, other_run):
@@ -86,7 +81,7 @@ def test_generates_again_after_a_stop_in_the_line(visit, other_run):
     visitor.wait_for("status", "Stopped")
     visitor.choose_classes("Cat")
     wait_in_line(visitor)
-    finish(other_run)
+    other_run.go_on()
     visitor.wait_for("status", "2 images in")
     assert [caption.split(",")[0] for caption in visitor.captions()] == ["Cat", "Cat"]
     is_ready(visitor)
@@ -101,7 +96,7 @@ def test_what_is_changed_in_the_line_does_not_get_into_the_run(visit, other_run)
     visitor.set("top-k", 3)
     visitor.choose_checkpoint("small.pth")
     visitor.wait_for("classes", "class 0 · 0")
-    finish(other_run)
+    other_run.go_on()
     visitor.wait_for("status", "2 images in")
     visitor.wait_for_finished()
     recipe = from_png(visitor.images()[0])
@@ -128,7 +123,7 @@ def test_an_image_that_comes_in_the_line_does_not_get_into_the_edit(visit, other
     wait_in_line(visitor, "edit-")
     page.locator("#edit-upload input[type=file]").set_input_files(tmp_path / "second.png")
     page.wait_for_function("!document.querySelector('#edit-upload button[aria-label*=Remove]')")
-    finish(other_run)
+    other_run.go_on()
     visitor.wait_for("edit-status", "1 image in")
     image = page.locator("#edit-images img[src$='.png']").first
     image.wait_for()
@@ -147,8 +142,8 @@ def test_a_comparison_stopped_in_the_line_keeps_the_one_before(visit):
     page.locator("#compare-run").click()
     visitor.wait_for("compare-status", "16 images in")
     page.locator("#compare-run:not([disabled])").wait_for()
-    with step_by_step() as next_scale:
-        start(visit(), next_scale)
+    with step_by_step() as steps:
+        start(visit(), steps)
         page.locator("#compare-run").click()
         visitor.wait_for("compare-status", "1 run before yours")
         page.locator("#compare-stop").click()
@@ -163,12 +158,12 @@ def test_a_run_of_the_history_looked_at_meanwhile_gives_way(visit):
     visitor.set("num-images", 1)
     visitor.generate()
     visitor.choose_classes("Cat")
-    with step_by_step() as next_scale:
-        start(visitor, next_scale)
+    with step_by_step() as steps:
+        start(visitor, steps)
         visitor.page.get_by_role("tab", name="History").click()
         visitor.page.locator("#history .thumbnail-lg").first.click()
         visitor.wait_for("status", "Shown again")
-        next_scale()
+        steps.next()
         visitor.page.locator("#images img[src*='cat-seed-0-scale-']").first.wait_for()
         visitor.page.locator("#images .thumbnail-lg").first.click()
         assert visitor.page.locator("#download").is_disabled()

@@ -217,5 +217,6 @@ def test_a_checkpoint_is_prepared_though_another_one_practises(holder, tmp_path,
 def test_who_prepares_waits_for_nobody_who_generates(holder, path, tmp_path):
     other = write_trainer_file(tmp_path / "other.pth", optimizer=False, epoch=5)
     with holder.use(path):
+        assert holder.resident(path) is not None
         holder.prepare(other)
     assert holder.resident(other) is None

@@ -12,12 +12,13 @@ from .fill_events import values_from
 from .parts import Updates
 from .sampling_controls import CURVE_CONTROLS
 from .settings_panel import SettingsPanel
+from .wiring import AT_ONCE, LATEST
 
 
 def wire_by_scale(panel: SettingsPanel) -> None:
     """Connect the bars with the controls that hold for all scales: what was touched last holds."""
     controls, bars = panel.controls, panel.controls["by_scale"]
-    at_once = {"show_progress": "hidden", "api_visibility": "private", "queue": False, "trigger_mode": "always_last"}
+    at_once = AT_ONCE | LATEST
     told = {name: controls[name] for name in option_names()}
     curve = [controls[name] for name in CURVE_CONTROLS]
 

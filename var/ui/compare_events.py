@@ -14,8 +14,8 @@ from ..compare import Cell, ModelChoice
 from ..options import SamplingOptions
 from ..pictures.sheets import DARK, LIGHT
 from ..stopping import StopSignal
-from .checkpoint_events import CheckpointView
 from .checkpoint_panel import folders_of
+from .checkpoint_view import CheckpointView
 from .classes import to_labels
 from .compare_drawing import Drawing
 from .compare_grid import ShownImage
@@ -31,12 +31,12 @@ from .comparisons import Comparison, Models, ask, carry_out, seconds_of, write_f
 from .fill_events import fill_from
 from .messages import FAILED, NOTHING, STOPPED, USER_ERRORS, error_banner, error_text, status_line, waiting_line
 from .models import Loading
-from .parts import MODEL_QUEUE, SETTLE, Parts, Updates
+from .parts import Parts, Updates
 from .restore import from_recipe
 from .sampling_controls import in_words, sampling_of
 from .turns import RunControl
+from .wiring import AT_ONCE, BESIDE, IN_TURN, LATEST, SETTLE
 
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 ASK_THEME = "() => [document.body.classList.contains('dark')]"
 SHOW_GRID_ON_A_PHONE = """() => {
   if (matchMedia("(max-width: 760px)").matches) document.getElementById("compare-status").scrollIntoView();
@@ -196,46 +196,40 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
             return None
         return from_recipe(shown[second].recipe, parts.catalog, uploads, loaded)
 
-    refresh = dict(fn=show_plan, inputs=asked, outputs=[panel.plan], queue=False, trigger_mode="always_last", **QUIET)
+    refresh = AT_ONCE | LATEST | {"fn": show_plan, "inputs": asked, "outputs": [panel.plan]}
     changed = [component.change for component in (checkpoint.loaded, *controls.values())]
     for row in panel.axes:
         at_row = [row.values, row.fill]
-        gr.on([row.kind.input, row.fill.click], partial(fill, row), asked, at_row, queue=False, **QUIET)
+        gr.on([row.kind.change, row.fill.click], partial(fill, row), asked, at_row, **AT_ONCE | LATEST)
         changed += [row.kind.change, row.values.change]
     # One listener, so that no answer overtakes a later one.
-    settled = gr.on(changed, None, None, None, js=SETTLE, trigger_mode="always_last", **QUIET)
+    settled = gr.on(changed, None, None, None, js=SETTLE, **AT_ONCE | LATEST)
     settled.then(**refresh)
     blocks.load(**refresh)
-    asked_theme = panel.run.click(None, None, [panel.dark], js=ASK_THEME, queue=False, **QUIET)
-    started = asked_theme.then(
-        begin,
-        asked,
-        [panel.run, panel.stop, panel.status, panel.problem, panel.failures],
-        queue=False,
-        **QUIET,
-    )
-    started.then(wait, None, [panel.status], concurrency_limit=None, **QUIET)
-    started.then(fn=None, js=SHOW_GRID_ON_A_PHONE, **QUIET)
+    asked_theme = panel.run.click(None, None, [panel.dark], js=ASK_THEME, **AT_ONCE)
+    begun = [panel.run, panel.stop, panel.status, panel.problem, panel.failures]
+    started = asked_theme.then(begin, asked, begun, **AT_ONCE)
+    started.then(wait, None, [panel.status], **BESIDE)
+    started.then(fn=None, js=SHOW_GRID_ON_A_PHONE, **AT_ONCE)
     pair = [panel.first, panel.second]
     made = [panel.status, panel.problem, panel.grid, panel.failures, panel.picture, panel.bundle, panel.pair, *pair]
-    finished = started.then(run, None, [*made, panel.shown], concurrency_id=MODEL_QUEUE, concurrency_limit=1, **QUIET)
-    finished.then(end, None, [panel.run, panel.stop], queue=False, **QUIET).then(**refresh)
-    finished.failure(failed, None, [panel.run, panel.stop, panel.status, panel.problem], queue=False, **QUIET)
+    finished = started.then(run, None, [*made, panel.shown], **IN_TURN)
+    finished.then(end, None, [panel.run, panel.stop], **AT_ONCE).then(**refresh)
+    finished.failure(failed, None, [panel.run, panel.stop, panel.status, panel.problem], **AT_ONCE)
     shown = [panel.slider, panel.recipe]
-    finished.then(show_pair, [*pair, panel.shown], shown, queue=False, **QUIET)
-    finished.then(None, pair, None, js=MARK_PAIR, **QUIET)
-    panel.stop.click(stop, None, [panel.run, panel.stop, panel.status], queue=False, **QUIET)
-    panel.grid.click(click, [*pair, panel.shown], pair, queue=False, **QUIET)
+    finished.then(show_pair, [*pair, panel.shown], shown, **AT_ONCE)
+    finished.then(None, pair, None, js=MARK_PAIR, **AT_ONCE)
+    panel.stop.click(stop, None, [panel.run, panel.stop, panel.status], **AT_ONCE)
+    panel.grid.click(click, [*pair, panel.shown], pair, **AT_ONCE)
     # Both change at once; what holds after the last change counts.
-    chosen, latest = [panel.first.change, panel.second.change], QUIET | {"queue": False, "trigger_mode": "always_last"}
+    chosen, latest = [panel.first.change, panel.second.change], AT_ONCE | LATEST
     gr.on(chosen, show_pair, [*pair, panel.shown], shown, **latest)
     gr.on(chosen, None, pair, None, js=MARK_PAIR, **latest)
     restored = panel.restore.click(
         restore,
         [panel.second, panel.shown, checkpoint.uploads, checkpoint.loaded],
         [wanted_state],
-        queue=False,
-        **QUIET,
+        **AT_ONCE,
     )
     fill_from(restored, parts, view, wanted_state)
     blocks.unload(leave)

@@ -7,7 +7,7 @@ import gradio as gr
 from PIL import Image, ImageOps
 
 from ..pictures.images import open_image
-from .checkpoint_events import CheckpointView
+from .checkpoint_view import CheckpointView
 from .fill_events import fill_from
 from .generation_events import Editing, wire_generation
 from .history import KeptRun
@@ -17,6 +17,7 @@ from .painter import kept_part, value_of
 from .parts import Parts, Updates
 from .restore import from_recipe, varied
 from .runs import Edit
+from .wiring import AT_ONCE, BESIDE
 
 EDIT_TAB = "edit-tab"
 MOST_SIDE = 1024  # of an image that is kept for a session; models make 64 to 512 pixels a side
@@ -44,7 +45,6 @@ def wire_edit(
         tabs: of the right side.
     """
     panel = parts.edit
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
     outputs = [panel.painter, panel.source, panel.images.status, panel.images.problem, *panel.images.of_picked]
 
     def show(image: Image.Image) -> Updates:
@@ -76,11 +76,11 @@ def wire_edit(
         wanted = varied(from_recipe(run.recipes[index], parts.catalog, uploads, name))
         return updates | {tabs: gr.Tabs(selected=EDIT_TAB), wanted_state: wanted}
 
-    panel.upload.upload(uploaded, [panel.upload], [*outputs, panel.upload], **quiet, concurrency_limit=None)
+    panel.upload.upload(uploaded, [panel.upload], [*outputs, panel.upload], **BESIDE)
     for images in (parts.images, panel.images):
         where = [images.shown, images.picked, parts.checkpoint.choice, parts.checkpoint.uploads]
-        arrived = images.edit.click(sent, where, [*outputs, tabs, wanted_state], **quiet, queue=False)
-        arrived.success(None, None, None, js=SHOW_PAINTER, **quiet, queue=False)
+        arrived = images.edit.click(sent, where, [*outputs, tabs, wanted_state], **AT_ONCE)
+        arrived.success(None, None, None, js=SHOW_PAINTER, **AT_ONCE)
         fill_from(arrived, parts, view, wanted_state)
     editing = Editing((panel.source, panel.painter, panel.keep_scales), read_edit)
     return wire_generation(blocks, parts, panel.images, editing)

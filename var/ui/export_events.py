@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from .checkpoint_events import AT_ONCE, QUIET, CheckpointView
 from .checkpoint_panel import folders_of
+from .checkpoint_view import CheckpointView
 from .export_panel import exported_html, writing_html
 from .exporting import EXPORT_QUEUE, ExportOrder, expected_bytes, export, new_folder, remove_folder, written_bytes
 from .jobs import Job
@@ -13,6 +13,7 @@ from .messages import FAILED, USER_ERRORS, error_banner, error_text
 from .models import Loading
 from .options import PageOptions
 from .parts import Parts, Updates
+from .wiring import AT_ONCE, BESIDE, QUIET
 
 
 def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> None:
@@ -65,7 +66,7 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
         """Whatever went wrong, one can go on."""
         return end() | {panel.progress: error_banner(FAILED)}
 
-    started = panel.start.click(begin, None, [panel.start, panel.files, panel.progress], queue=False, **QUIET)
+    started = panel.start.click(begin, None, [panel.start, panel.files, panel.progress], **AT_ONCE)
     finished = started.then(
         run,
         [panel.format, panel.precision, panel.folder, *view.session],
@@ -74,5 +75,5 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
         concurrency_limit=1,
         **QUIET,
     )
-    finished.then(end, None, [panel.start], **QUIET, **AT_ONCE)
-    finished.failure(failed, None, [panel.start, panel.progress], **QUIET, **AT_ONCE)
+    finished.then(end, None, [panel.start], **BESIDE)
+    finished.failure(failed, None, [panel.start, panel.progress], **BESIDE)

@@ -8,19 +8,19 @@ import gradio as gr
 
 from ..device import DTYPES
 from . import sampling_controls, settings_panel
-from .checkpoint_events import CheckpointView
 from .checkpoint_panel import choose
+from .checkpoint_view import CheckpointView
 from .description import Description
 from .messages import hint_line, notice_banner, status_line
 from .models import Loading, ModelHolder
 from .parts import Parts, Updates
 from .restore import Wanted, fitted
+from .wiring import BESIDE
 
 
 def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, wanted_state: gr.State) -> Any:
     """Fill the controls, after an event that put settings into `wanted_state`; returns the last event."""
     panel = parts.settings
-    quiet = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
     def select(
         wanted: Wanted | None, uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
@@ -59,10 +59,10 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
         preset = sampling_controls.matching_preset({**held, "by_scale": bars}, description)
         return updates | {panel.presets: preset, panel.note: hint_line(note), wanted_state: None}
 
-    selected = event.then(select, [wanted_state, *view.session], view.outputs, **quiet)
+    selected = event.then(select, [wanted_state, *view.session], view.outputs, **BESIDE)
     asked = {wanted_state, parts.checkpoint.choice, parts.checkpoint.uploads, *panel.controls.values()}
     told = [panel.note, *parts.problems, *parts.statuses]
-    return selected.then(fill, asked, [*panel.shown(), *told, wanted_state], **quiet)
+    return selected.then(fill, asked, [*panel.shown(), *told, wanted_state], **BESIDE)
 
 
 def dtype_for(wanted: Wanted, holder: ModelHolder, loading: Loading) -> str | None:

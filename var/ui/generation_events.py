@@ -29,12 +29,13 @@ from .messages import (
     stopped_line,
     waiting_line,
 )
-from .parts import MODEL_QUEUE, Parts, Updates
+from .parts import Parts, Updates
 from .runs import Edit, Frame, Order, carry_out
 from .sampling_controls import in_words, sampling_of
 from .settings_panel import LARGEST_SEED, roll_seed
 from .shown_images import Shown, ShownImages
 from .turns import RunControl
+from .wiring import AT_ONCE, BESIDE, IN_TURN
 
 # On a phone Generate floats over all, and in the tab Edit the images lie below the painter.
 SHOW_IMAGES = """(...values) => {
@@ -93,8 +94,6 @@ def wire_generation(
     """
     settings, checkpoint, history = parts.settings, parts.checkpoint, parts.history
     runs = Generation(parts, panel, editing)
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    at_once = quiet | {"queue": False}
 
     asked = {checkpoint.choice, checkpoint.uploads, checkpoint.loading, panel.shown, panel.picked}
     asked |= {*settings.controls.values(), *(editing.components if editing else ())}
@@ -103,24 +102,22 @@ def wire_generation(
         asked,
         [settings.controls["seed"], panel.generate, panel.stop, panel.status, panel.problem, *panel.of_picked],
         js=SHOW_IMAGES % panel.prefix,
-        **at_once,
+        **AT_ONCE,
     )
-    started.then(runs.wait, None, [panel.status], concurrency_limit=None, **quiet)
+    started.then(runs.wait, None, [panel.status], **BESIDE)
     shown = [panel.gallery, panel.status, panel.problem, panel.shown, panel.bundle]
     buttons = [component for component in panel.of_picked if component is not panel.picked]
-    finished = started.then(
-        runs.run, None, [*shown, *buttons], concurrency_id=MODEL_QUEUE, concurrency_limit=1, **quiet
-    )
+    finished = started.then(runs.run, None, [*shown, *buttons], **IN_TURN)
     told = {panel.shown, panel.picked, history.runs, settings.recent, checkpoint.choice, checkpoint.uploads}
     ended = [panel.generate, panel.stop, *panel.of_picked, settings.controls["classes"], settings.recent]
     ended += history.outputs
-    over = finished.then(runs.end, told, ended, **at_once)
-    finished.failure(runs.fail, told, [*ended, panel.status, panel.problem], **at_once)
+    over = finished.then(runs.end, told, ended, **AT_ONCE)
+    finished.failure(runs.fail, told, [*ended, panel.status, panel.problem], **AT_ONCE)
     panel.stop.click(
         runs.stop,
         [panel.shown, panel.picked],
         [panel.generate, panel.stop, panel.status, *panel.of_picked],
-        **at_once,
+        **AT_ONCE,
     )
     blocks.unload(runs.leave)
     return over

@@ -10,8 +10,8 @@ from ..hub.addresses import parse_address
 from ..hub.download import Access, cached_address, download
 from ..hub.known_models import find_known
 from .card import meter_html
-from .checkpoint_events import AT_ONCE, QUIET, CheckpointView
 from .checkpoint_panel import add_file
+from .checkpoint_view import CheckpointView
 from .hub_panel import about_html, progress_html
 from .jobs import CancelledError, Job, Report
 from .messages import FAILED, USER_ERRORS, error_banner, error_text
@@ -19,6 +19,7 @@ from .models import Loading
 from .options import PageOptions
 from .parts import Parts, Updates
 from .turns import StopSignals
+from .wiring import AT_ONCE, BESIDE, QUIET
 
 HUB_QUEUE = "hub"
 MAX_DOWNLOADS = 2  # at a time
@@ -74,9 +75,9 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
     def leave(request: gr.Request) -> None:
         signals.leave(request.session_hash)
 
-    panel.model.change(about_html, [panel.model], [panel.about], queue=False, **QUIET)
+    panel.model.change(about_html, [panel.model], [panel.about], **AT_ONCE)
     started = panel.download.click(
-        begin, None, [panel.download, panel.cancel, panel.progress, parts.checkpoint.problem], queue=False, **QUIET
+        begin, None, [panel.download, panel.cancel, panel.progress, parts.checkpoint.problem], **AT_ONCE
     )
     finished = started.then(
         run,
@@ -86,10 +87,10 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
         concurrency_limit=MAX_DOWNLOADS,
         **QUIET,
     )
-    finished.then(end, None, [panel.download, panel.cancel], **QUIET, **AT_ONCE)
+    finished.then(end, None, [panel.download, panel.cancel], **BESIDE)
     after_failure = [panel.download, panel.cancel, panel.progress, parts.checkpoint.problem]
-    finished.failure(failed, None, after_failure, **QUIET, **AT_ONCE)
-    panel.cancel.click(cancel, None, None, queue=False, **QUIET)
+    finished.failure(failed, None, after_failure, **BESIDE)
+    panel.cancel.click(cancel, None, None, **AT_ONCE)
     blocks.unload(leave)
 
 

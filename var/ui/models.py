@@ -1,11 +1,10 @@
 """The models in memory, shared by every session of the server."""
 
 import gc
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +22,7 @@ from ..memory import advise, available, held, need
 from ..opening import OpenedPair, open_pair
 from ..pipeline import VARPipeline
 from ..previews import Previewer
+from .access import Access
 from .description import Description, describe_pair, is_inside
 
 Value = TypeVar("Value")
@@ -97,28 +97,6 @@ class _Model:
             return False
 
 
-class Wanted:
-    """A stop signal that is set while somebody waits."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._count = 0
-
-    def enter(self) -> None:
-        """Somebody more waits."""
-        with self._lock:
-            self._count += 1
-
-    def leave(self) -> None:
-        """Somebody waits no longer."""
-        with self._lock:
-            self._count -= 1
-
-    def is_set(self) -> bool:
-        """Whether anybody waits."""
-        return self._count > 0
-
-
 class ModelHolder:
     """Loads checkpoints on demand and keeps the last ones; room is made before a new one comes.
 
@@ -136,9 +114,7 @@ class ModelHolder:
         self._folder = folder
         self._device = device
         self._keep = keep
-        self._lock = threading.Lock()
-        self._wanted = Wanted()
-        self._practising = False
+        self._access = Access()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._models: OrderedDict[_Key, _Model] = OrderedDict()
         self._descriptions: OrderedDict[_Key, Description] = OrderedDict()
@@ -154,7 +130,7 @@ class ModelHolder:
             FileNotFoundError: the file is gone.
             MemoryError: the machine has too little memory, for the model or for what the block does with it.
         """
-        with self._turn():
+        with self._access.turn():
             try:
                 yield self.compute(self._load, path, loading or Loading())
             except RuntimeError as error:
@@ -188,30 +164,22 @@ class ModelHolder:
 
     def prepare(self, path: Path, loading: Loading | None = None) -> None:
         """Load a checkpoint ahead of its use, unless the models are in use now; raises as `use` does."""
-        if not self._lock.locked() or self._practising:
-            with self._turn():
+        if not self._access.is_taken:
+            with self._access.turn():
                 self.compute(self._load, path, loading or Loading())
 
     def practise(self, path: Path, loading: Loading | None = None) -> None:
         """Teach a loaded checkpoint's previews, for as long as nobody wants to use a model; raises nothing."""
-        if not self._lock.acquire(blocking=False):
-            return
-        self._practising = True
-        try:
-            model = self._models.get(self._key(path, loading or Loading()))
+        with self._access.spare_time() as is_mine, suppress(ValueError, OSError):
+            # Weights that are no numbers, or a file that is gone: whoever generates is told.
+            model = self._models.get(self._key(path, loading or Loading())) if is_mine else None
             # Step by step, so that others can have something computed meanwhile.
-            steps = model.previewer.practise(self._wanted) if model else iter(())
+            steps = model.previewer.practise(self._access) if model else iter(())
             while self.compute(next, steps, self) is not self:
                 pass
-        except (ValueError, OSError):
-            pass  # weights that are no numbers, or a file that is gone: whoever generates is told
-        finally:
-            self._practising = False
-            self._lock.release()
 
     def resident(self, path: Path, loading: Loading | None = None) -> Resident | None:
         """Return what a checkpoint takes in memory; None where it is not loaded, or not there any more."""
-        self._practising = True
         try:
             model = self._models.get(self._key(path, loading or Loading()))
         except OSError:
@@ -252,21 +220,8 @@ class ModelHolder:
 
     def unload(self) -> None:
         """Give the memory of all models back, once nobody uses them."""
-        with self._turn():
+        with self._access.turn():
             self.compute(self._free_all)
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Have the models for oneself; whoever practises gives way."""
-        self._wanted.enter()
-        try:
-            self._lock.acquire()
-        finally:
-            self._wanted.leave()
-        try:
-            yield
-        finally:
-            self._lock.release()
 
     def _key(self, path: Path, loading: Loading) -> _Key:
         return _Key(path.resolve(), fingerprint(path), loading)

@@ -24,13 +24,14 @@ from .images_panel import create_images_panel
 from .models import ModelHolder
 from .options import PageOptions
 from .pace import Pace
-from .parts import MODEL_QUEUE, Parts
+from .parts import Parts
 from .picked_events import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
 from .settings_events import wire_settings
 from .settings_panel import create_settings_panel, first_values
 from .theme import create_theme, growing_style, style_sheets
 from .turns import Line
 from .visit import wire_memory, wire_reload
+from .wiring import MODEL_QUEUE
 
 SCRIPT = Path(__file__).with_name("scripts") / "page.js"
 COMPARE_TAB = "compare"

@@ -18,10 +18,7 @@ from .pace import Pace
 from .settings_panel import SettingsPanel
 from .turns import Line
 
-MODEL_QUEUE = "model"  # of everything that uses the model; one at a time
 Updates = dict[gr.blocks.Block, Any]
-# Gradio tells of a change while other components have their old values still, such as those of the checkpoint before.
-SETTLE = "() => new Promise(resolve => setTimeout(() => resolve([]), 100))"
 
 
 @dataclass(frozen=True)

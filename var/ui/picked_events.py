@@ -12,14 +12,15 @@ from ..bundle import write_bundle
 from ..pictures.animation import save_animation
 from ..pictures.sheets import DARK, LIGHT, film_strip
 from ..pipeline import Result
-from .checkpoint_events import CheckpointView
+from .checkpoint_view import CheckpointView
 from .fill_events import fill_from
 from .history import KeptRun
 from .images_panel import Folder, ImagesPanel, file_stem, picked_html, picked_updates, shown_updates
 from .messages import USER_ERRORS, error_banner, error_text, status_line
 from .models import ModelHolder
-from .parts import MODEL_QUEUE, Parts, Updates
+from .parts import Parts, Updates
 from .restore import Wanted, from_recipe, varied
+from .wiring import AT_ONCE, IN_TURN, QUIET
 
 SAVE_FILE = """(file) => {
   if (!file) return;
@@ -48,8 +49,6 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
         wanted_state: takes settings for the controls.
         panel: the tab's.
     """
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    at_once = quiet | {"queue": False}
 
     def picked(run: KeptRun | None, event: gr.SelectData) -> Updates:
         return picked_updates(panel, run, event.index)
@@ -105,23 +104,21 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
             raise gr.Error("The images are no longer on the server. Generate them again.") from error
         return path
 
-    panel.gallery.select(picked, [panel.shown], panel.of_picked, **at_once)
-    panel.gallery.preview_close(closed, None, panel.of_picked, **at_once)
+    panel.gallery.select(picked, [panel.shown], panel.of_picked, **AT_ONCE)
+    panel.gallery.preview_close(closed, None, panel.of_picked, **AT_ONCE)
     where = [panel.shown, panel.picked, parts.checkpoint.choice, parts.checkpoint.uploads]
-    fill_from(panel.reuse.click(reuse, where, [wanted_state], **at_once), parts, view, wanted_state)
-    varied_settings = fill_from(panel.vary.click(vary, where, [wanted_state], **at_once), parts, view, wanted_state)
-    varied_settings.then(None, None, None, js=PRESS_GENERATE % panel.prefix, **at_once)
+    fill_from(panel.reuse.click(reuse, where, [wanted_state], **AT_ONCE), parts, view, wanted_state)
+    varied_settings = fill_from(panel.vary.click(vary, where, [wanted_state], **AT_ONCE), parts, view, wanted_state)
+    varied_settings.then(None, None, None, js=PRESS_GENERATE % panel.prefix, **AT_ONCE)
     panel.scales.click(
         show_scales,
         [panel.shown, panel.picked, panel.filmed, panel.is_dark, panel.is_narrow],
         [panel.film, panel.filmed, panel.strip, panel.animation, panel.problem, panel.picked_text],
         js=HOW_IT_LOOKS,
-        concurrency_id=MODEL_QUEUE,
-        concurrency_limit=1,
-        **quiet,
-    ).then(None, None, None, js=SHOW_FILM % panel.prefix, **at_once)
-    panel.bundle.click(make_bundle, [panel.shown], [panel.bundle_file], concurrency_limit=2, **quiet).success(
-        None, [panel.bundle_file], None, js=SAVE_FILE, **at_once
+        **IN_TURN,
+    ).then(None, None, None, js=SHOW_FILM % panel.prefix, **AT_ONCE)
+    panel.bundle.click(make_bundle, [panel.shown], [panel.bundle_file], concurrency_limit=2, **QUIET).success(
+        None, [panel.bundle_file], None, js=SAVE_FILE, **AT_ONCE
     )
 
 

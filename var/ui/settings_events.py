@@ -9,14 +9,15 @@ import gradio as gr
 from ..recipe import from_png, option_names
 from . import classes, counts, sampling_controls, settings_panel
 from .by_scale_events import wire_by_scale
-from .checkpoint_events import CheckpointView
+from .checkpoint_view import CheckpointView
 from .fill_events import describe, fill_from, values_from
 from .links import from_query, link_values, to_query
 from .messages import USER_ERRORS, error_text, hint_line
-from .parts import SETTLE, Parts, Updates
+from .parts import Parts, Updates
 from .restore import Wanted, from_recipe
 from .runs import MOST_IMAGES
 from .visit import settings_from
+from .wiring import AT_ONCE, BESIDE, LATEST, SETTLE
 
 # Without a secure connection browsers have no clipboard; then the link stands in the address bar alone.
 COPY_LINK = """(query) => {
@@ -46,8 +47,6 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     """
     panel, controls = parts.settings, parts.settings.controls
     where = [parts.checkpoint.choice, parts.checkpoint.uploads]
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    at_once = quiet | {"queue": False}
 
     def preset_chosen(key: str, name: str | None, uploads: dict[str, str]) -> Updates:
         description = describe(parts, name, uploads)
@@ -116,38 +115,36 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
         return replace(wanted, checkpoint=None, note=note)
 
     wanted_state = gr.State(None)
-    panel.presets.input(preset_chosen, [panel.presets, *where], panel.shown(), **at_once)
+    panel.presets.input(preset_chosen, [panel.presets, *where], panel.shown(), **AT_ONCE)
     for name in option_names():
-        controls[name].input(None, None, [panel.presets], js="() => null", **at_once)
+        controls[name].input(None, None, [panel.presets], js="() => null", **AT_ONCE)
     wire_by_scale(panel)
     counted = [controls[name] for name in ("by_class", "classes", "counts", "num_images")] + where
     rows = [controls["counts"]]
-    controls["by_class"].input(by_class, counted, [*rows, panel.own_counts], **at_once)
-    settled = controls["classes"].change(None, None, None, js=SETTLE, **at_once, trigger_mode="always_last")
-    settled.then(count_rows, counted, rows, **at_once)
-    controls["classes"].input(None, None, [panel.class_note], js="() => ''", **at_once)
-    controls["num_images"].input(same_count, counted, rows, **at_once, trigger_mode="always_last")
+    controls["by_class"].input(by_class, counted, [*rows, panel.own_counts], **AT_ONCE)
+    settled = controls["classes"].change(None, None, None, js=SETTLE, **AT_ONCE | LATEST)
+    settled.then(count_rows, counted, rows, **AT_ONCE)
+    controls["classes"].input(None, None, [panel.class_note], js="() => ''", **AT_ONCE)
+    controls["num_images"].input(same_count, counted, rows, **AT_ONCE | LATEST)
     for button, choose_classes, inputs in (
         (panel.random_classes, some_classes, [panel.random_count, *where]),
         (panel.all_classes, every_class, [controls["num_images"], *where]),
         (panel.no_class, only_no_class, None),
     ):
-        button.click(choose_classes, inputs, [controls["classes"], panel.class_note], **at_once)
+        button.click(choose_classes, inputs, [controls["classes"], panel.class_note], **AT_ONCE)
     of_number = [controls[name] for name in ("classes", "num_images", "by_class", "counts")]
     changed = [control.change for control in of_number]
-    settled = gr.on(changed, None, None, None, js=SETTLE, **at_once, trigger_mode="always_last")
+    settled = gr.on(changed, None, None, None, js=SETTLE, **AT_ONCE | LATEST)
     buttons = [parts.images.generate, parts.edit.images.generate]
-    settled.then(None, of_number, buttons, js=COUNT_ON_BUTTONS, **at_once)
+    settled.then(None, of_number, buttons, js=COUNT_ON_BUTTONS, **AT_ONCE)
     seed = [controls["seed"], controls["new_seed"]]
-    panel.dice.click(lambda: (settings_panel.roll_seed(), False), None, seed, **at_once)
-    controls["seed"].input(None, None, [controls["new_seed"]], js="() => false", **at_once)
-    copied = panel.copy_link.click(link, {*where, *controls.values()}, [panel.link, panel.note], **at_once)
-    copied.then(None, [panel.link], None, js=COPY_LINK, **at_once)
-    read = panel.restore.upload(
-        read_png, [panel.restore, *where], [wanted_state, panel.note, panel.restore], **quiet, concurrency_limit=None
-    )
+    panel.dice.click(lambda: (settings_panel.roll_seed(), False), None, seed, **AT_ONCE)
+    controls["seed"].input(None, None, [controls["new_seed"]], js="() => false", **AT_ONCE)
+    copied = panel.copy_link.click(link, {*where, *controls.values()}, [panel.link, panel.note], **AT_ONCE)
+    copied.then(None, [panel.link], None, js=COPY_LINK, **AT_ONCE)
+    read = panel.restore.upload(read_png, [panel.restore, *where], [wanted_state, panel.note, panel.restore], **BESIDE)
     fill_from(read, parts, view, wanted_state)
     of_link = gr.State(None)  # of its own, so that a page that opens takes nothing from who is quicker
-    opened = view.opened.then(read_link, [parts.checkpoint.uploads, parts.history.told], [of_link], **at_once)
+    opened = view.opened.then(read_link, [parts.checkpoint.uploads, parts.history.told], [of_link], **AT_ONCE)
     fill_from(opened, parts, view, of_link)
     return wanted_state

@@ -21,6 +21,7 @@ from .parts import Parts, Updates
 from .picked_events import shown_run
 from .restore import Wanted
 from .runs import MOST_IMAGES
+from .wiring import AT_ONCE
 
 MOST_LETTERS = 2_000_000  # of what a tab tells; fifty runs of 64 images have a fifth
 MOST_UPLOADS = 50
@@ -71,12 +72,12 @@ def wire_memory(parts: Parts, events: Sequence[gr.events.Dependency]) -> None:
         query = to_query(data[choice], link_values(values_from(data, parts.settings.controls)))
         return to_text(data[history.runs], data[uploads], query, data[parts.settings.controls["new_seed"]])
 
-    history, quiet = parts.history, {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    history = parts.history
     choice, uploads = parts.checkpoint.choice, parts.checkpoint.uploads
     asked = {history.runs, choice, uploads, *parts.settings.controls.values()}
     for event in events:
-        told = event.then(tell, asked, [history.told], **quiet)
-        told.then(None, [history.told], None, js=REMEMBER, **quiet)
+        told = event.then(tell, asked, [history.told], **AT_ONCE)
+        told.then(None, [history.told], None, js=REMEMBER, **AT_ONCE)
 
 
 def to_text(runs: Sequence[KeptRun], uploads: Mapping[str, str], query: str = "", new_seed: bool = True) -> str:
