@@ -191,6 +191,15 @@ def test_two_images_stand_side_by_side(visitor):
     assert visitor.page.locator('#compare-grid [data-side="A"]').get_attribute("aria-label") == "Guidance 1"
 
 
+def test_a_slow_browser_shows_two_images_side_by_side(compare):
+    visitor = compare()
+    visitor.page.context.new_cdp_session(visitor.page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    visitor.vary_all(("Seed", "5, 6"))
+    visitor.compare()
+    visitor.wait_for("compare-recipe", "Seed: 6")
+    visitor.page.close()
+
+
 def test_the_settings_of_an_image_come_back(visitor):
     visitor.vary_all(("Seed", "5, 6"))
     visitor.compare()

@@ -258,6 +258,7 @@ def test_a_reload_keeps_images_history_and_uploads(visit, tmp_path):
     visitor.wait_for("found", "epoch 12")
     make(visitor, "Bee", seed=4)
     make(visitor, "Cat", seed=5, num_images=2)
+    visitor.page.wait_for_function("() => Object.values(sessionStorage).some(text => text.includes('cat-seed-6'))")
     visitor.page.reload()
     visitor.wait_for("status", "seeds 5 to 6")
     visitor.wait_for("found", "epoch 12")

@@ -1,5 +1,7 @@
 """What people do while their run waits or goes on, in a real browser: none of it gets into the run, nothing blocks."""
 
+from contextlib import closing
+
 import pytest
 from browser import Visitor, serve, step_by_step
 from PIL import Image
@@ -8,6 +10,22 @@ from tiny import tiny_var_config, write_trainer_file
 from var import VARPipeline
 from var.recipe import from_png
 
+HOLD_THE_END_OF_A_STREAM = """
+const original = window.fetch;
+window.fetch = async (...asked) => {
+  const response = await original(...asked);
+  if (!String(asked[0].url ?? asked[0]).includes("/queue/data")) return response;
+  const held = new TransformStream({
+    async transform(chunk, controller) {
+      if (!window.release && new TextDecoder().decode(chunk).includes("close_stream")) {
+        await new Promise(resolve => { window.release = resolve; });
+      }
+      controller.enqueue(chunk);
+    },
+  });
+  return new Response(response.body.pipeThrough(held), { status: response.status, headers: response.headers });
+};
+"""
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
 
 
@@ -194,3 +212,27 @@ def test_the_status_of_a_wait_stays_when_another_checkpoint_is_chosen(visit, oth
     visitor.choose_checkpoint("small.pth")
     visitor.wait_for("classes", "class 0 · 0")
     assert "1 run before yours" in visitor.text("status")
+
+
+def test_who_goes_back_to_the_checkpoint_before_stays_there(visit, other_run, checkpoints):
+    path = write_trainer_file(checkpoints / "unknown.pth", optimizer=False, epoch=77)
+    visitor = visit()
+    visitor.choose_checkpoint("unknown.pth")
+    visitor.wait_for("found", "Reading unknown.pth")  # it cannot be looked into before the other run goes on
+    visitor.choose_checkpoint("fruits64.pth")
+    visitor.wait_for("found", "epoch 3")
+    other_run.go_on()
+    visitor.generate()
+    path.unlink()
+    assert from_png(visitor.images()[0]).checkpoint == "fruits64.pth" and "epoch 3" in visitor.text("found")
+
+
+def test_a_run_is_heard_of_that_begins_while_a_slow_network_closes_the_stream(browser, address):
+    with closing(browser.new_context()) as context:
+        context.add_init_script(HOLD_THE_END_OF_A_STREAM)
+        visitor = Visitor(context.new_page(), address)
+        visitor.page.wait_for_function("() => window.release")  # the server has closed the stream of opening the page
+        with visitor.page.expect_response(lambda response: response.url.endswith("/queue/join?")):
+            visitor.page.locator("#generate").click()
+        visitor.page.evaluate("window.release()")
+        visitor.wait_for("status", "images in")

@@ -1,6 +1,8 @@
 """The checkpoints that can be chosen: names shown on the page, what each of them is, and the files behind them."""
 
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -47,6 +49,10 @@ class Catalog:
                 except OSError:
                     continue  # it is gone, or not ours to read
                 yield name
+
+    def look_meanwhile(self, uploads: Mapping[str, str] | None = None) -> None:
+        """Find out what files are, in a thread of its own."""
+        threading.Thread(target=deque, args=(self.look(dict(uploads or {})), 0), daemon=True).start()
 
     def look_for(self, seconds: float) -> None:
         """Find out what files are, the newest first, until the time is up."""

@@ -21,7 +21,7 @@ from .checkpoint_view import CheckpointView
 from .messages import hint_line
 from .models import Loading
 from .parts import Parts, Updates
-from .wiring import AGAIN, BESIDE
+from .wiring import AGAIN, AT_ONCE, BESIDE, hear_of
 
 READING = "Reading"
 
@@ -49,7 +49,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
     ) -> Iterator[Updates]:
         """Load the model that the page opened with."""
-        is_latest = view.begin(request.session_hash, unasked=True)
+        is_latest = view.begin(request.session_hash, loaded, unasked=True)
         choice = choose(catalog, holder, loaded, uploads, loading) if loaded else Choice(None, None, None)
         yield {panel.choice: gr.update(choices=catalog.choices(uploads))}
         if choice.description is not None and is_latest():
@@ -60,8 +60,14 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     def chosen(
         name: str, uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
     ) -> Iterator[Updates]:
-        """Look into the checkpoint that was chosen."""
-        is_latest = view.begin(request.session_hash)
+        """Look into the checkpoint that was chosen, by the user or, where it is there already, by the page itself."""
+        if name == loaded and not view.asks_for_another(request.session_hash, name):
+            yield {panel.found: gr.skip()}
+            return
+        is_latest = view.begin(request.session_hash, name)
+        if name == loaded:  # the other one is no longer wanted
+            yield loaded_now(uploads, loaded, loading)
+            return
         yield {panel.found: reading_line(name)}
         yield from view.take(name, uploads, loaded, loading, replace(loading, weights=None), is_latest)
 
@@ -69,8 +75,8 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         path: str, uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
     ) -> Iterator[Updates]:
         """Add an uploaded file to the session's list and choose it, if it is a checkpoint."""
-        is_latest = view.begin(request.session_hash)
         name, with_upload = add_file(uploads, f"{Path(path).name} (uploaded)", path)
+        is_latest = view.begin(request.session_hash, name)
         yield {panel.found: reading_line(name), panel.upload: None}
         kind = kind_of(Path(path))
         if kind == "vqvae":
@@ -106,7 +112,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         request: gr.Request,
     ) -> Iterator[Updates]:
         """Load the same checkpoint with other weights or in another precision."""
-        is_latest = view.begin(request.session_hash)
+        is_latest = view.begin(request.session_hash, loaded)
         if not loaded:
             yield {panel.loading: replace(loading, dtype=precision or None)}
             return
@@ -121,9 +127,9 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         request: gr.Request,
     ) -> Iterator[Updates]:
         """Load what did not fit, in the precision that was offered."""
-        is_latest = view.begin(request.session_hash)
         if refused is not None:
             name, dtype = refused
+            is_latest = view.begin(request.session_hash, name)
             yield {panel.found: reading_line(name)}
             yield from view.take(name, uploads, loaded, loading, Loading(dtype=dtype), is_latest)
 
@@ -134,7 +140,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         choice = choose(catalog, holder, loaded, uploads, loading) if loaded else Choice(None, None, None)
         if choice.path is None or choice.problem or holder.version(choice.path) == version:
             return {panel.found: gr.skip()}  # of a problem whoever generates is told
-        view.begin(request.session_hash)  # what is being loaded was the file before
+        view.begin(request.session_hash, loaded)  # what is being loaded was the file before
         return view.show(choice, uploads, is_new=False, news=f"{Path(choice.name).name} changed: read again.")
 
     def loaded_now(uploads: dict[str, str], loaded: str | None, loading: Loading) -> Updates:
@@ -148,29 +154,30 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         """Say no more that a file is being read."""
         return loaded_now(uploads, loaded, loading) if READING in shown else {panel.found: gr.skip()}
 
-    def listed(uploads: dict[str, str]) -> Iterator[dict[str, Any]]:
+    def listed(uploads: dict[str, str]) -> dict[str, Any]:
         """Read the folder again. What new files are is found out for the next time: no line moves in an open list."""
-        yield gr.update(choices=catalog.choices(uploads))
-        for _ in catalog.look(uploads):
-            pass
+        choices = catalog.choices(uploads)
+        catalog.look_meanwhile(uploads)
+        return gr.update(choices=choices)
 
     def leave(request: gr.Request) -> None:
         view.leave(request.session_hash)
 
     blocks.unload(leave)
-    view.opened = blocks.load(opened, None, view.outputs, **BESIDE)
+    view.opened = blocks.load(opened, None, view.outputs, **AT_ONCE)
     view.opened.then(load_first, view.session, [panel.choice, panel.found, panel.details], **BESIDE)
-    panel.choice.focus(listed, [panel.uploads], [panel.choice], **BESIDE)
-    # Gradio tells of a choice twice, and what the first one says at first may come last.
-    looked_into = panel.choice.input(chosen, [panel.choice, *view.session], view.outputs, **AGAIN)
-    looked_into.then(read_at_last, [panel.found, *view.session], [panel.found, panel.details], **BESIDE)
+    panel.choice.focus(listed, [panel.uploads], [panel.choice], **AT_ONCE)
+    # Not `input`, of which Gradio tells twice at once: of two answers a slow browser may lose one.
+    looked_into = panel.choice.change(chosen, [panel.choice, *view.session], view.outputs, **AGAIN)
+    looked_into.then(read_at_last, [panel.found, *view.session], [panel.found, panel.details], **AT_ONCE)
     view.uploaded = panel.upload.upload(uploaded, [panel.upload, *view.session], view.outputs, **AGAIN)
     for control in (panel.weights, panel.precision):
         control.input(changed, [panel.weights, panel.precision, *view.session], view.outputs, **AGAIN)
     panel.offer.click(accepted, [panel.refused, *view.session], view.outputs, **AGAIN)
-    unloaded = panel.unload.click(holder.unload, None, None, **BESIDE)
-    unloaded.then(loaded_now, view.session, [panel.found, panel.details], **BESIDE)
-    panel.details_group.expand(loaded_now, view.session, [panel.found, panel.details], **BESIDE)
+    unloaded = panel.unload.click(holder.unload, None, None, **AT_ONCE)
+    unloaded.then(loaded_now, view.session, [panel.found, panel.details], **AT_ONCE)
+    panel.details_group.expand(loaded_now, view.session, [panel.found, panel.details], **AT_ONCE)
     for images in (parts.images, parts.edit.images):
-        images.generate.click(looked_again, [*view.session, panel.version], view.outputs, **BESIDE)
+        images.generate.click(looked_again, [*view.session, panel.version], view.outputs, **AT_ONCE)
+    hear_of([panel.choice.change, panel.upload.upload, panel.weights.input, panel.precision.input, panel.offer.click])
     return view

@@ -1,6 +1,7 @@
 """Shows a session its checkpoint: what the panel's components become when one is looked into, refused or loaded."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import gradio as gr
 
@@ -10,6 +11,13 @@ from .models import Loading
 from .parts import Parts, Updates
 from .sampling_controls import scale_range
 from .settings_panel import settings_updates
+
+
+@dataclass(frozen=True, eq=False)
+class _Ask:
+    """A session's wish to see a checkpoint; one for the same checkpoint later is another wish."""
+
+    name: str | None
 
 
 class CheckpointView:
@@ -28,7 +36,7 @@ class CheckpointView:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._asked: dict[str, object] = {}
+        self._asked: dict[str, _Ask] = {}
         panel, settings = parts.checkpoint, parts.settings
         self.session = [panel.uploads, panel.loaded, panel.loading]
         self.outputs = [panel.choice, panel.upload, panel.found, panel.problem, panel.offer, panel.details_group]
@@ -36,17 +44,22 @@ class CheckpointView:
         self.outputs += [parts.export.group, *settings.shown(), *parts.statuses, *parts.problems]
         self.outputs += [parts.edit.keep_scales]
 
-    def begin(self, session: str, unasked: bool = False) -> Callable[[], bool]:
-        """Begin to look into a checkpoint; returns whether the session has asked for no other one since.
+    def begin(self, session: str, name: str | None, unasked: bool = False) -> Callable[[], bool]:
+        """Begin to look into a checkpoint; returns whether the session has asked for nothing else since.
 
         Args:
             session: its hash.
+            name: of the checkpoint.
             unasked: it is the page that looks; what the session asked for before goes on.
         """
         if unasked and session in self._asked:
             return lambda: False
-        mark = self._asked[session] = object()
-        return lambda: self._asked.get(session) is mark
+        ask = self._asked[session] = _Ask(name)
+        return lambda: self._asked.get(session) is ask
+
+    def asks_for_another(self, session: str, name: str | None) -> bool:
+        """Whether the last checkpoint that a session asked for is another one than this."""
+        return session in self._asked and self._asked[session].name != name
 
     def leave(self, session: str) -> None:
         """The session is over."""

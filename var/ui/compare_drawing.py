@@ -1,6 +1,8 @@
 """A comparison in progress, as the page shows it: how far it is, the images so far, and in the end all of them."""
 
 import time
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -41,8 +43,11 @@ class Drawing:
     def start(self) -> Updates:
         """The empty grid."""
         panel = self._panel
-        hidden = gr.update(visible=False)
-        return self.progress() | {panel.picture: hidden, panel.bundle: hidden, panel.pair: hidden, panel.shown: ()}
+        return self.progress() | {
+            panel.picture: button_update(None),
+            panel.bundle: button_update(None),
+            panel.shown: (),
+        }
 
     def take(self, event: CellResult | BatchStep) -> bool:
         """Take in what happened; returns whether it is time to draw: not too often, and a batch's images together."""
@@ -99,7 +104,6 @@ class Drawing:
             panel.grid: self._grid(running=False),
             panel.failures: failures_html(reasons),
             panel.shown: tuple(self._images),
-            panel.pair: gr.update(visible=bool(self._images)),
             panel.first: gr.update(choices=choices, value=0 if choices else None),
             panel.second: gr.update(choices=choices, value=min(1, count - 1) if choices else None),
         }
@@ -107,3 +111,8 @@ class Drawing:
     def _grid(self, *, running: bool) -> str:
         failed = {result.cell.place for result in self.results if result.error}
         return grid_html(self._comparison.axes, self._images, failed, running=running)
+
+
+def button_update(path: Path | None) -> dict[str, Any]:
+    """Return what makes a button download a file, or nothing."""
+    return gr.update(value=path and str(path), interactive=path is not None)

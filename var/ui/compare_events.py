@@ -17,7 +17,7 @@ from ..stopping import StopSignal
 from .checkpoint_panel import folders_of
 from .checkpoint_view import CheckpointView
 from .classes import to_labels
-from .compare_drawing import Drawing
+from .compare_drawing import Drawing, button_update
 from .compare_grid import ShownImage
 from .compare_panel import (
     MOST_FILLED_CHECKPOINTS,
@@ -35,7 +35,7 @@ from .parts import Parts, Updates
 from .restore import from_recipe
 from .sampling_controls import in_words, sampling_of
 from .turns import RunControl
-from .wiring import AT_ONCE, BESIDE, IN_TURN, LATEST, SETTLE
+from .wiring import AT_ONCE, BESIDE, IN_TURN, LATEST, SETTLE, hear_of
 
 ASK_THEME = "() => [document.body.classList.contains('dark')]"
 SHOW_GRID_ON_A_PHONE = """() => {
@@ -156,8 +156,8 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
             palette = DARK if values[panel.dark] else LIGHT
             picture, bundle = write_files(Path(folder), comparison, drawing.results, palette)
             yield {
-                panel.picture: gr.update(value=str(picture), visible=True),
-                panel.bundle: gr.update(value=bundle and str(bundle), visible=bundle is not None),
+                panel.picture: button_update(picture),
+                panel.bundle: button_update(bundle),
             }
 
     def end() -> Updates:
@@ -212,7 +212,7 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     started.then(wait, None, [panel.status], **BESIDE)
     started.then(fn=None, js=SHOW_GRID_ON_A_PHONE, **AT_ONCE)
     pair = [panel.first, panel.second]
-    made = [panel.status, panel.problem, panel.grid, panel.failures, panel.picture, panel.bundle, panel.pair, *pair]
+    made = [panel.status, panel.problem, panel.grid, panel.failures, panel.picture, panel.bundle, *pair]
     finished = started.then(run, None, [*made, panel.shown], **IN_TURN)
     finished.then(end, None, [panel.run, panel.stop], **AT_ONCE).then(**refresh)
     finished.failure(failed, None, [panel.run, panel.stop, panel.status, panel.problem], **AT_ONCE)
@@ -220,7 +220,7 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     finished.then(show_pair, [*pair, panel.shown], shown, **AT_ONCE)
     finished.then(None, pair, None, js=MARK_PAIR, **AT_ONCE)
     panel.stop.click(stop, None, [panel.run, panel.stop, panel.status], **AT_ONCE)
-    panel.grid.click(click, [*pair, panel.shown], pair, **AT_ONCE)
+    panel.grid.click(click, [*pair, panel.shown], pair, **AT_ONCE | LATEST)
     # Both change at once; what holds after the last change counts.
     chosen, latest = [panel.first.change, panel.second.change], AT_ONCE | LATEST
     gr.on(chosen, show_pair, [*pair, panel.shown], shown, **latest)
@@ -232,4 +232,5 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
         **AT_ONCE,
     )
     fill_from(restored, parts, view, wanted_state)
+    hear_of([panel.run.click])
     blocks.unload(leave)

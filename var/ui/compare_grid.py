@@ -44,7 +44,7 @@ def grid_html(
         axes: of columns, rows and grids.
         images: those that are finished.
         failed: places of images that cannot be made.
-        running: whether the others are still to come.
+        running: whether the others are still to come; once they are not, the page shows what can be done with them.
     """
     columns, rows, grids = axes
     numbers = {image.place: number for number, image in enumerate(images)}
@@ -62,6 +62,7 @@ def grid_html(
             f'<img src="{file_address(image.path)}" alt="" loading="lazy"></button></td>'
         )
 
+    finished = " finished" if images and not running else ""
     tables = []
     column_labels, row_labels = (axis.labels if axis else ("",) for axis in (columns, rows))
     for depth, title in enumerate(grids.labels if grids else ("",)):
@@ -79,7 +80,7 @@ def grid_html(
             body += "".join(cell((column, row, depth)) for column in range(len(column_labels))) + "</tr>"
         tables.append(f"<table>{caption}<thead>{head}</thead><tbody>{body}</tbody></table>")
     return (
-        f'<div class="sheet" role="region" aria-label="Grid of images" tabindex="0" '
+        f'<div class="sheet{finished}" role="region" aria-label="Grid of images" tabindex="0" '
         f'style="--columns:{len(column_labels)}">{"".join(tables)}</div>'
     )
 

@@ -72,7 +72,6 @@ class ComparePanel:
     bundle: gr.DownloadButton
     recipe: gr.HTML
     restore: gr.Button
-    pair: gr.Column
     first: gr.Dropdown
     second: gr.Dropdown
     slider: gr.ImageSlider
@@ -96,9 +95,9 @@ def create_compare_panel(state: str) -> ComparePanel:
     grid = gr.HTML(EMPTY_GRID, js_on_load=TELL_CELL, elem_id="compare-grid")
     failures = gr.HTML("", elem_id="compare-failures")
     with gr.Row(elem_id="compare-files"):
-        picture = gr.DownloadButton("Picture (PNG)", elem_id="compare-picture", size="sm", visible=False)
-        bundle = gr.DownloadButton("All images (ZIP)", elem_id="compare-bundle", size="sm", visible=False)
-    with gr.Column(elem_id="compare-pair", visible=False) as pair:
+        picture = gr.DownloadButton("Picture (PNG)", elem_id="compare-picture", size="sm", interactive=False)
+        bundle = gr.DownloadButton("All images (ZIP)", elem_id="compare-bundle", size="sm", interactive=False)
+    with gr.Column(elem_id="compare-pair"):
         with gr.Row(elem_id="compare-choices"):
             first = Dropdown([], label="A, left", elem_id="compare-first")
             second = Dropdown([], label="B, right", elem_id="compare-second")
@@ -113,7 +112,7 @@ def create_compare_panel(state: str) -> ComparePanel:
         restore = gr.Button("Use the settings of B", size="sm", elem_id="compare-restore")
     dark = gr.Checkbox(visible=False)
     return ComparePanel(
-        axes, plan, run, stop, status, problem, grid, failures, picture, bundle, recipe, restore, pair, first, second,
+        axes, plan, run, stop, status, problem, grid, failures, picture, bundle, recipe, restore, first, second,
         slider, gr.State(()), dark,
     )  # fmt: skip
 

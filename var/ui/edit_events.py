@@ -17,7 +17,7 @@ from .painter import kept_part, value_of
 from .parts import Parts, Updates
 from .restore import from_recipe, varied
 from .runs import Edit
-from .wiring import AT_ONCE, BESIDE
+from .wiring import AT_ONCE
 
 EDIT_TAB = "edit-tab"
 MOST_SIDE = 1024  # of an image that is kept for a session; models make 64 to 512 pixels a side
@@ -76,7 +76,7 @@ def wire_edit(
         wanted = varied(from_recipe(run.recipes[index], parts.catalog, uploads, name))
         return updates | {tabs: gr.Tabs(selected=EDIT_TAB), wanted_state: wanted}
 
-    panel.upload.upload(uploaded, [panel.upload], [*outputs, panel.upload], **BESIDE)
+    panel.upload.upload(uploaded, [panel.upload], [*outputs, panel.upload], **AT_ONCE)
     for images in (parts.images, panel.images):
         where = [images.shown, images.picked, parts.checkpoint.choice, parts.checkpoint.uploads]
         arrived = images.edit.click(sent, where, [*outputs, tabs, wanted_state], **AT_ONCE)

@@ -13,7 +13,7 @@ from .messages import FAILED, USER_ERRORS, error_banner, error_text
 from .models import Loading
 from .options import PageOptions
 from .parts import Parts, Updates
-from .wiring import AT_ONCE, BESIDE, QUIET
+from .wiring import AT_ONCE, QUIET, hear_of
 
 
 def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> None:
@@ -23,7 +23,7 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
     def begin() -> Updates:
         return {
             panel.start: gr.update(interactive=False),
-            panel.files: gr.update(value=None, visible=False),
+            panel.files: None,
             panel.progress: writing_html(0, 0),
         }
 
@@ -56,7 +56,7 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
             return
         yield {
             panel.progress: exported_html(exported),
-            panel.files: gr.update(value=[str(file) for file in exported.paths], visible=True),
+            panel.files: [str(file) for file in exported.paths],
         }
 
     def end() -> Updates:
@@ -75,5 +75,6 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
         concurrency_limit=1,
         **QUIET,
     )
-    finished.then(end, None, [panel.start], **BESIDE)
-    finished.failure(failed, None, [panel.start, panel.progress], **BESIDE)
+    finished.then(end, None, [panel.start], **AT_ONCE)
+    finished.failure(failed, None, [panel.start, panel.progress], **AT_ONCE)
+    hear_of([panel.start.click])

@@ -59,7 +59,6 @@ def create_export_panel(allowed: bool, there: bool, remove: Callable[[str | None
             show_label=False,
             file_count="multiple",
             interactive=False,
-            visible=False,
             elem_id="export-files",
         )
     folder = gr.State(None, delete_callback=remove)

@@ -15,7 +15,7 @@ from .messages import hint_line, notice_banner, status_line
 from .models import Loading, ModelHolder
 from .parts import Parts, Updates
 from .restore import Wanted, fitted
-from .wiring import BESIDE
+from .wiring import AT_ONCE
 
 
 def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, wanted_state: gr.State) -> Any:
@@ -33,7 +33,7 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
         asked = replace(loading, weights=weights, dtype=dtype_for(wanted, parts.holder, loading))
         if wanted.checkpoint == loaded and asked == loading:
             return nothing
-        view.begin(request.session_hash)  # whatever is being looked into is no longer wanted
+        view.begin(request.session_hash, wanted.checkpoint)  # whatever is being looked into is no longer wanted
         choice = choose(parts.catalog, parts.holder, wanted.checkpoint, uploads, asked)
         if choice.problem:
             return view.refuse(choice, uploads, loaded, loading)
@@ -59,10 +59,10 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
         preset = sampling_controls.matching_preset({**held, "by_scale": bars}, description)
         return updates | {panel.presets: preset, panel.note: hint_line(note), wanted_state: None}
 
-    selected = event.then(select, [wanted_state, *view.session], view.outputs, **BESIDE)
+    selected = event.then(select, [wanted_state, *view.session], view.outputs, **AT_ONCE)
     asked = {wanted_state, parts.checkpoint.choice, parts.checkpoint.uploads, *panel.controls.values()}
     told = [panel.note, *parts.problems, *parts.statuses]
-    return selected.then(fill, asked, [*panel.shown(), *told, wanted_state], **BESIDE)
+    return selected.then(fill, asked, [*panel.shown(), *told, wanted_state], **AT_ONCE)
 
 
 def dtype_for(wanted: Wanted, holder: ModelHolder, loading: Loading) -> str | None:

@@ -35,7 +35,7 @@ from .sampling_controls import in_words, sampling_of
 from .settings_panel import LARGEST_SEED, roll_seed
 from .shown_images import Shown, ShownImages
 from .turns import RunControl
-from .wiring import AT_ONCE, BESIDE, IN_TURN
+from .wiring import AT_ONCE, BESIDE, IN_TURN, hear_of
 
 # On a phone Generate floats over all, and in the tab Edit the images lie below the painter.
 SHOW_IMAGES = """(...values) => {
@@ -119,6 +119,7 @@ def wire_generation(
         [panel.generate, panel.stop, panel.status, *panel.of_picked],
         **AT_ONCE,
     )
+    hear_of([panel.generate.click])
     blocks.unload(runs.leave)
     return over
 

@@ -19,7 +19,7 @@ from .models import Loading
 from .options import PageOptions
 from .parts import Parts, Updates
 from .turns import StopSignals
-from .wiring import AT_ONCE, BESIDE, QUIET
+from .wiring import AT_ONCE, QUIET, hear_of
 
 HUB_QUEUE = "hub"
 MAX_DOWNLOADS = 2  # at a time
@@ -35,7 +35,7 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
         signals.renew(request.session_hash)
         return {
             panel.download: gr.update(interactive=False),
-            panel.cancel: gr.update(visible=True),
+            panel.cancel: gr.update(interactive=True),
             panel.progress: progress_html(0, 0),
             parts.checkpoint.problem: "",
         }
@@ -59,11 +59,11 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
             return
         yield {panel.progress: meter_html("Downloaded", 1, 1)}
         name, with_file = add_file(uploads, name, str(path))
-        is_latest = view.begin(request.session_hash)
+        is_latest = view.begin(request.session_hash, name)
         yield from view.take(name, with_file, loaded, loading, replace(loading, weights=None), is_latest)
 
     def end() -> Updates:
-        return {panel.download: gr.update(interactive=True), panel.cancel: gr.update(visible=False)}
+        return {panel.download: gr.update(interactive=True), panel.cancel: gr.update(interactive=False)}
 
     def failed() -> Updates:
         """Whatever went wrong, one can go on."""
@@ -87,10 +87,11 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
         concurrency_limit=MAX_DOWNLOADS,
         **QUIET,
     )
-    finished.then(end, None, [panel.download, panel.cancel], **BESIDE)
+    finished.then(end, None, [panel.download, panel.cancel], **AT_ONCE)
     after_failure = [panel.download, panel.cancel, panel.progress, parts.checkpoint.problem]
-    finished.failure(failed, None, after_failure, **BESIDE)
+    finished.failure(failed, None, after_failure, **AT_ONCE)
     panel.cancel.click(cancel, None, None, **AT_ONCE)
+    hear_of([panel.download.click])
     blocks.unload(leave)
 
 

@@ -37,7 +37,7 @@ def create_hub_panel(visible: bool) -> HubPanel:
         about = gr.HTML(about_html(KNOWN_MODELS[0].source), elem_id="hub-about")
         with gr.Row(elem_id="hub-actions"):
             download = gr.Button("Download", elem_id="hub-download")
-            cancel = gr.Button("Cancel", visible=False, elem_id="hub-cancel")
+            cancel = gr.Button("Cancel", interactive=False, elem_id="hub-cancel")
         progress = gr.HTML("", elem_id="hub-progress")
     return HubPanel(model, about, download, cancel, progress)
 

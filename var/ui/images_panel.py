@@ -31,7 +31,7 @@ class ImagesPanel:
         bundle: makes a zip of all; bundle_file: not shown, the zip.
         recipe: how that image was made, in words.
         filmed: session state, the image whose scales are shown; None where none are.
-        film: around `strip`, the scales of the image, and `animation`, the same as a short film.
+        strip: the scales of the image; animation: the same as a short film. They are shown once they are there.
         is_dark, is_narrow: not shown, how the page looks.
     """
 
@@ -50,7 +50,6 @@ class ImagesPanel:
     bundle: gr.Button
     bundle_file: gr.File
     recipe: gr.HTML
-    film: gr.Column
     strip: gr.Image
     animation: gr.Image
     shown: gr.State
@@ -63,7 +62,7 @@ class ImagesPanel:
     def of_picked(self) -> list[gr.blocks.Block]:
         """What `picked_updates` changes."""
         buttons = [self.reuse, self.vary, self.edit, self.scales, self.download]
-        return [self.picked, self.picked_text, *buttons, self.recipe, self.film, self.filmed]
+        return [self.picked, self.picked_text, *buttons, self.recipe, self.strip, self.animation, self.filmed]
 
 
 def generate_label(num_images: int) -> str:
@@ -110,7 +109,7 @@ def create_images_panel(status: str, num_images: int, prefix: str = "") -> Image
         download = small("Download", "download", gr.DownloadButton)
         bundle = small("All as zip", "bundle")
     recipe = gr.HTML("", **name("recipe"))
-    with gr.Column(visible=False, **name("film")) as film, gr.Row(**name("film-row")):
+    with gr.Column(**name("film")), gr.Row(**name("film-row")):
         strip = film_image("The image after each scale", name("film-strip"))
         animation = film_image("The same as a short film", name("film-animation"))
     return ImagesPanel(
@@ -129,7 +128,6 @@ def create_images_panel(status: str, num_images: int, prefix: str = "") -> Image
         bundle,
         gr.File(visible=False),
         recipe,
-        film,
         strip,
         animation,
         gr.State(None),
@@ -172,7 +170,8 @@ def picked_updates(panel: ImagesPanel, run: KeptRun | None, index: int | None) -
         panel.scales: interactive,
         panel.download: gr.update(value=run.files[index] if there else None, interactive=there),
         panel.recipe: recipe_html(run.recipes[index]) if there else "",
-        panel.film: gr.update(visible=False),
+        panel.strip: None,
+        panel.animation: None,
         panel.filmed: None,
     }
 

@@ -174,8 +174,8 @@ class ModelHolder:
             # Weights that are no numbers, or a file that is gone: whoever generates is told.
             model = self._models.get(self._key(path, loading or Loading())) if is_mine else None
             # Step by step, so that others can have something computed meanwhile.
-            steps = model.previewer.practise(self._access) if model else iter(())
-            while self.compute(next, steps, self) is not self:
+            steps = model and model.previewer.practise(self._access)
+            while steps and self.compute(next, steps, self) is not self:
                 pass
 
     def resident(self, path: Path, loading: Loading | None = None) -> Resident | None:

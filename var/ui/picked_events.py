@@ -20,7 +20,7 @@ from .messages import USER_ERRORS, error_banner, error_text, status_line
 from .models import ModelHolder
 from .parts import Parts, Updates
 from .restore import Wanted, from_recipe, varied
-from .wiring import AT_ONCE, IN_TURN, QUIET
+from .wiring import AT_ONCE, IN_TURN, hear_of
 
 SAVE_FILE = """(file) => {
   if (!file) return;
@@ -67,7 +67,7 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
     ) -> Iterator[Updates]:
         """Show the scales of the image, or hide them where they are shown."""
         if run is None or index is None or index == filmed:
-            yield {panel.film: gr.update(visible=False), panel.filmed: None}
+            yield {panel.strip: None, panel.animation: None, panel.filmed: None}
             return
         scales: list[Image.Image] = []
         named = picked_updates(panel, run, index)[panel.picked_text]
@@ -86,7 +86,6 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
         film_strip(scales, patch_nums, columns, DARK if is_dark else LIGHT).save(strip)
         save_animation(animation, scales)
         yield {
-            panel.film: gr.update(visible=True),
             panel.filmed: index,
             panel.strip: strip,
             panel.animation: animation,
@@ -113,11 +112,12 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
     panel.scales.click(
         show_scales,
         [panel.shown, panel.picked, panel.filmed, panel.is_dark, panel.is_narrow],
-        [panel.film, panel.filmed, panel.strip, panel.animation, panel.problem, panel.picked_text],
+        [panel.filmed, panel.strip, panel.animation, panel.problem, panel.picked_text],
         js=HOW_IT_LOOKS,
         **IN_TURN,
     ).then(None, None, None, js=SHOW_FILM % panel.prefix, **AT_ONCE)
-    panel.bundle.click(make_bundle, [panel.shown], [panel.bundle_file], concurrency_limit=2, **QUIET).success(
+    hear_of([panel.scales.click])
+    panel.bundle.click(make_bundle, [panel.shown], [panel.bundle_file], **AT_ONCE).success(
         None, [panel.bundle_file], None, js=SAVE_FILE, **AT_ONCE
     )
 
@@ -139,9 +139,7 @@ def wire_history(parts: Parts, tabs: gr.Tabs) -> None:
         shown_again,
         [history.runs, panel.picked],
         [panel.gallery, panel.shown, panel.bundle, panel.status, tabs, *panel.of_picked],
-        show_progress="hidden",
-        api_visibility="private",
-        queue=False,
+        **AT_ONCE,
     )
 
 

@@ -17,7 +17,7 @@ from .parts import Parts, Updates
 from .restore import Wanted, from_recipe
 from .runs import MOST_IMAGES
 from .visit import settings_from
-from .wiring import AT_ONCE, BESIDE, LATEST, SETTLE
+from .wiring import AT_ONCE, LATEST, SETTLE
 
 # Without a secure connection browsers have no clipboard; then the link stands in the address bar alone.
 COPY_LINK = """(query) => {
@@ -82,9 +82,6 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
         rows = counts.rows(description, chosen, counts.numbers_of(value), usual)
         return {controls["counts"]: rows}
 
-    def by_class(on: bool, *others: Any) -> Updates:
-        return count_rows(on, *others) | {panel.own_counts: gr.update(visible=on)}
-
     def same_count(on: bool, *others: Any) -> Updates:
         """The slider sets the number of every class."""
         chosen, _, *rest = others
@@ -121,7 +118,7 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     wire_by_scale(panel)
     counted = [controls[name] for name in ("by_class", "classes", "counts", "num_images")] + where
     rows = [controls["counts"]]
-    controls["by_class"].input(by_class, counted, [*rows, panel.own_counts], **AT_ONCE)
+    controls["by_class"].input(count_rows, counted, rows, **AT_ONCE)
     settled = controls["classes"].change(None, None, None, js=SETTLE, **AT_ONCE | LATEST)
     settled.then(count_rows, counted, rows, **AT_ONCE)
     controls["classes"].input(None, None, [panel.class_note], js="() => ''", **AT_ONCE)
@@ -142,7 +139,7 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     controls["seed"].input(None, None, [controls["new_seed"]], js="() => false", **AT_ONCE)
     copied = panel.copy_link.click(link, {*where, *controls.values()}, [panel.link, panel.note], **AT_ONCE)
     copied.then(None, [panel.link], None, js=COPY_LINK, **AT_ONCE)
-    read = panel.restore.upload(read_png, [panel.restore, *where], [wanted_state, panel.note, panel.restore], **BESIDE)
+    read = panel.restore.upload(read_png, [panel.restore, *where], [wanted_state, panel.note, panel.restore], **AT_ONCE)
     fill_from(read, parts, view, wanted_state)
     of_link = gr.State(None)  # of its own, so that a page that opens takes nothing from who is quicker
     opened = view.opened.then(read_link, [parts.checkpoint.uploads, parts.history.told], [of_link], **AT_ONCE)

@@ -47,7 +47,6 @@ class SettingsPanel:
         copy_link: copies the page's address with these settings.
         note: what restoring or copying came to.
         recent: session state, the classes used lately.
-        own_counts: around the control that holds where `by_class` is on.
         link: not shown, the link to copy.
     """
 
@@ -63,12 +62,11 @@ class SettingsPanel:
     copy_link: gr.Button
     note: gr.HTML
     recent: gr.State
-    own_counts: gr.Column
     link: gr.Textbox
 
     def shown(self) -> list[gr.blocks.Block]:
         """All that `settings_updates` and `value_updates` change."""
-        return [*self.controls.values(), self.presets, self.recent, self.own_counts]
+        return [*self.controls.values(), self.presets, self.recent]
 
 
 def create_settings_panel(description: Description | None) -> SettingsPanel:
@@ -110,7 +108,7 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
         buttons=[],
     )
     controls["by_class"] = gr.Checkbox(False, label="Set the number for each class", elem_id="by-class")
-    with gr.Column(visible=False, elem_id="own-counts") as own_counts:
+    with gr.Column(elem_id="own-counts"):
         controls["counts"] = counts.create_counts()
     with gr.Row(elem_id="seed-row"):
         controls["seed"] = gr.Number(
@@ -156,7 +154,6 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
         copy_link,
         note,
         gr.State([]),
-        own_counts,
         link,
     )
 
@@ -206,8 +203,6 @@ def value_updates(
     updates = {
         panel.controls[name]: gr.update(value=value, **new_ranges.get(name, {})) for name, value in values.items()
     }
-    if "by_class" in values:
-        updates[panel.own_counts] = gr.update(visible=values["by_class"])
     return updates
 
 

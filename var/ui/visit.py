@@ -59,9 +59,7 @@ def wire_reload(parts: Parts, opened: gr.events.Dependency) -> gr.events.Depende
         [history.told, checkpoint.choice],
         outputs,
         js=TELL,
-        show_progress="hidden",
-        api_visibility="private",
-        concurrency_limit=None,
+        **AT_ONCE,
     )
 
 

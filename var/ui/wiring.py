@@ -1,12 +1,17 @@
 """How events are connected: what Gradio is told about each."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
 MODEL_QUEUE = "model"  # of everything that uses the model; one at a time
 
 # No endpoint of its own, and no spinner of Gradio's: the page shows its own progress.
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
-# Short, and waits for nothing.
+# Waits for nothing, answers once; all that can be so is so, see `hear_of`.
 AT_ONCE = QUIET | {"queue": False}
-# Takes its time, beside whatever else runs; not in the queue of the model.
+# Answers several times, beside whatever else runs; not in the queue of the model.
 BESIDE = QUIET | {"concurrency_limit": None}
 # As BESIDE, also while the one before goes on: it gives way by itself.
 AGAIN = BESIDE | {"trigger_mode": "multiple"}
@@ -17,3 +22,18 @@ LATEST = {"trigger_mode": "always_last"}
 
 # Gradio tells of a change while other components have their old values still, such as those of the checkpoint before.
 SETTLE = "() => new Promise(resolve => setTimeout(() => resolve([]), 100))"
+
+
+# So long that a slow network has brought what is late, and short for somebody who waits.
+LATER = "() => new Promise(resolve => setTimeout(() => resolve([]), 1500))"
+
+
+def hear_of(triggers: Sequence[Callable[..., Any]]) -> None:
+    """Make sure that the page hears of what these events began and put into the queue.
+
+    Gradio has one stream a session for all that is queued. The server closes it when nothing is; what was queued in the
+    moment before a browser hears of that has no stream, and would stay unheard until something else is queued. So
+    something is, a little later, which does nothing.
+    """
+    later = gr.on(triggers, None, None, None, js=LATER, **AT_ONCE | LATEST)
+    later.then(lambda: None, None, None, **BESIDE)
