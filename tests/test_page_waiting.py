@@ -91,6 +91,19 @@ def test_stop_leaves_the_line_at_once(visit, other_run):
     third.wait_for("status", "1 run before yours")
 
 
+def test_who_waits_comes_next_when_the_run_before_is_stopped(visit):
+    first, second = visit(), visit()
+    first.generate()
+    with step_by_step() as steps:
+        start(first, steps)
+        wait_in_line(second)
+        first.page.locator("#stop").click()
+        first.page.locator("#stop[disabled]").wait_for()
+        steps.go_on()
+        first.wait_for("status", "Stopped")
+        second.wait_for("status", "8 images in")
+
+
 def test_generates_again_after_a_stop_in_the_line(visit, other_run):
     visitor = visit()
     visitor.choose_classes("Bee")
@@ -188,15 +201,17 @@ def test_a_run_of_the_history_looked_at_meanwhile_gives_way(visit):
     visitor.wait_for("picked-text", "Cat, seed 0")
 
 
-def test_a_chosen_file_that_disappears_blocks_nothing(visit, checkpoints):
+@pytest.mark.parametrize("listed_again", [False, True])
+def test_a_chosen_file_that_disappears_blocks_nothing(visit, checkpoints, listed_again):
     path = write_trainer_file(checkpoints / "fleeting.pth", optimizer=False)
     visitor = visit()
     visitor.choose_checkpoint("fleeting.pth")
     visitor.wait_for("classes", "class 0 · 0")
     path.unlink()
-    visitor.page.locator("#checkpoint input").click()
-    visitor.page.locator("#checkpoint").get_by_role("option", name="fleeting.pth").wait_for(state="detached")
-    visitor.page.keyboard.press("Escape")
+    if listed_again:
+        visitor.page.locator("#checkpoint input").click()
+        visitor.page.locator("#checkpoint").get_by_role("option", name="fleeting.pth").wait_for(state="detached")
+        visitor.page.keyboard.press("Escape")
     visitor.page.locator("#generate").click()
     visitor.wait_for("problem", "There is no checkpoint fleeting.pth")
     is_ready(visitor)

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -52,7 +51,12 @@ class Catalog:
 
     def look_meanwhile(self, uploads: Mapping[str, str] | None = None) -> None:
         """Find out what files are, in a thread of its own."""
-        threading.Thread(target=deque, args=(self.look(dict(uploads or {})), 0), daemon=True).start()
+
+        def look() -> None:
+            for _ in self.look(uploads):
+                pass
+
+        threading.Thread(target=look, daemon=True).start()
 
     def look_for(self, seconds: float) -> None:
         """Find out what files are, the newest first, until the time is up."""

@@ -203,7 +203,7 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
         gr.on([row.kind.change, row.fill.click], partial(fill, row), asked, at_row, **AT_ONCE | LATEST)
         changed += [row.kind.change, row.values.change]
     # One listener, so that no answer overtakes a later one.
-    settled = gr.on(changed, None, None, None, js=SETTLE, **AT_ONCE | LATEST)
+    settled = gr.on(changed, None, None, None, js=SETTLE, **AT_ONCE)
     settled.then(**refresh)
     blocks.load(**refresh)
     asked_theme = panel.run.click(None, None, [panel.dark], js=ASK_THEME, **AT_ONCE)

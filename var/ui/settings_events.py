@@ -119,7 +119,7 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     counted = [controls[name] for name in ("by_class", "classes", "counts", "num_images")] + where
     rows = [controls["counts"]]
     controls["by_class"].input(count_rows, counted, rows, **AT_ONCE)
-    settled = controls["classes"].change(None, None, None, js=SETTLE, **AT_ONCE | LATEST)
+    settled = controls["classes"].change(None, None, None, js=SETTLE, **AT_ONCE)
     settled.then(count_rows, counted, rows, **AT_ONCE)
     controls["classes"].input(None, None, [panel.class_note], js="() => ''", **AT_ONCE)
     controls["num_images"].input(same_count, counted, rows, **AT_ONCE | LATEST)
@@ -131,7 +131,7 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
         button.click(choose_classes, inputs, [controls["classes"], panel.class_note], **AT_ONCE)
     of_number = [controls[name] for name in ("classes", "num_images", "by_class", "counts")]
     changed = [control.change for control in of_number]
-    settled = gr.on(changed, None, None, None, js=SETTLE, **AT_ONCE | LATEST)
+    settled = gr.on(changed, None, None, None, js=SETTLE, **AT_ONCE)
     buttons = [parts.images.generate, parts.edit.images.generate]
     settled.then(None, of_number, buttons, js=COUNT_ON_BUTTONS, **AT_ONCE)
     seed = [controls["seed"], controls["new_seed"]]

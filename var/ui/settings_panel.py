@@ -200,10 +200,7 @@ def value_updates(
         new_ranges: other limits of sliders, by the controls' names.
     """
     new_ranges = new_ranges or {}
-    updates = {
-        panel.controls[name]: gr.update(value=value, **new_ranges.get(name, {})) for name, value in values.items()
-    }
-    return updates
+    return {panel.controls[name]: gr.update(value=value, **new_ranges.get(name, {})) for name, value in values.items()}
 
 
 def roll_seed() -> int:

@@ -17,13 +17,11 @@ BESIDE = QUIET | {"concurrency_limit": None}
 AGAIN = BESIDE | {"trigger_mode": "multiple"}
 # Uses the model, or much of the processor, when its turn comes.
 IN_TURN = QUIET | {"concurrency_id": MODEL_QUEUE, "concurrency_limit": 1}
-# Once more after many changes in a row, with the last values.
+# Once more after many changes in a row, with the last values; Gradio heeds it where a function of ours is called.
 LATEST = {"trigger_mode": "always_last"}
 
 # Gradio tells of a change while other components have their old values still, such as those of the checkpoint before.
 SETTLE = "() => new Promise(resolve => setTimeout(() => resolve([]), 100))"
-
-
 # So long that a slow network has brought what is late, and short for somebody who waits.
 LATER = "() => new Promise(resolve => setTimeout(() => resolve([]), 1500))"
 
@@ -35,5 +33,5 @@ def hear_of(triggers: Sequence[Callable[..., Any]]) -> None:
     moment before a browser hears of that has no stream, and would stay unheard until something else is queued. So
     something is, a little later, which does nothing.
     """
-    later = gr.on(triggers, None, None, None, js=LATER, **AT_ONCE | LATEST)
+    later = gr.on(triggers, None, None, None, js=LATER, **AT_ONCE)
     later.then(lambda: None, None, None, **BESIDE)
