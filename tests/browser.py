@@ -19,6 +19,22 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE = 120_000  # milliseconds until a test gives up on the page; machines may be busy
 ALL_THE_TIME = 1e9  # as a budget of previews: all are made
 MOST_STEPS = 1000
+HOLD_THE_STREAM = """
+const original = window.fetch;
+window.fetch = async (...asked) => {
+  const response = await original(...asked);
+  if (!String(asked[0].url ?? asked[0]).includes("/queue/data")) return response;
+  const held = new TransformStream({
+    async transform(chunk, controller) {
+      const text = new TextDecoder().decode(chunk);
+      if (!window.release && text.includes("%s")) await new Promise(resolve => { window.release = resolve; });
+      controller.enqueue(chunk);
+      if (text.includes("close_stream")) setTimeout(() => { window.heard = true; }, 300);
+    },
+  });
+  return new Response(response.body.pipeThrough(held), { status: response.status, headers: response.headers });
+};
+"""
 
 
 @contextmanager
@@ -88,6 +104,15 @@ def step_by_step() -> Iterator[Steps]:
         finally:
             patch.undo()
             steps.go_on()
+
+
+def hold_the_stream(context, message: str) -> None:
+    """Hold back what a context's pages hear of the queue, as a slow network does, from a message on.
+
+    The page's `window.release()`, there as soon as something is held back, lets it go on; `window.heard` when all
+    that came was shown.
+    """
+    context.add_init_script(HOLD_THE_STREAM % message)
 
 
 @contextmanager

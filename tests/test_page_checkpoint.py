@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from contextlib import closing, contextmanager
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
@@ -10,7 +11,7 @@ from zipfile import ZipFile
 import pytest
 import torch
 from app_process import serving_app
-from browser import Visitor
+from browser import Visitor, hold_the_stream
 from gradio_client import Client
 from hub_server import HubRepo, hub_environment, serving
 from layout_files import FILES
@@ -166,11 +167,37 @@ def test_an_upload_belongs_to_its_session(visitor, browser, address, tmp_path):
     assert not any("private.pth" in shown for shown in listed)
 
 
-def test_the_list_shows_a_new_file_first_without_a_restart(visitor, checkpoints):
+def options(visitor):
+    return visitor.page.locator("#checkpoint").get_by_role("option")
+
+
+@contextmanager
+def a_new_file_in_the_open_list(visitor, checkpoints):
+    """Open the list after a file came into the folder, and wait until it stands first."""
     path = write_trainer_file(checkpoints / "newest.pth", optimizer=False)
-    visitor.page.locator("#checkpoint input").click()
-    visitor.page.locator("#checkpoint").get_by_role("option").first.filter(has_text="newest.pth").wait_for()
-    path.unlink()
+    try:
+        visitor.page.locator("#checkpoint input").click()
+        options(visitor).first.filter(has_text="newest.pth").wait_for()
+        yield
+    finally:
+        path.unlink()
+
+
+def test_the_list_shows_a_new_file_first_without_a_restart(visitor, checkpoints):
+    with a_new_file_in_the_open_list(visitor, checkpoints):
+        visitor.page.locator("#checkpoint").get_by_role("option", selected=True, name="fruits64.pth").wait_for()
+
+
+def test_a_new_file_stays_listed_when_a_slow_network_brings_what_was_before(visitor, browser, address, checkpoints):
+    visitor.generate()  # with the model loaded, all that a page hears on opening was found out before the file came
+    with closing(browser.new_context()) as context:
+        hold_the_stream(context, "process_")
+        visitor = Visitor(context.new_page(), address)
+        visitor.page.wait_for_function("() => window.release")
+        with a_new_file_in_the_open_list(visitor, checkpoints):
+            visitor.page.evaluate("window.release()")
+            visitor.page.wait_for_function("() => window.heard")
+            assert options(visitor).first.inner_text().startswith("newest.pth")
 
 
 def test_another_projects_model_is_named(visitor, tmp_path):

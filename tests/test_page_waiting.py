@@ -3,29 +3,13 @@
 from contextlib import closing
 
 import pytest
-from browser import Visitor, serve, step_by_step
+from browser import Visitor, hold_the_stream, serve, step_by_step
 from PIL import Image
 from tiny import tiny_var_config, write_trainer_file
 
 from var import VARPipeline
 from var.recipe import from_png
 
-HOLD_THE_END_OF_A_STREAM = """
-const original = window.fetch;
-window.fetch = async (...asked) => {
-  const response = await original(...asked);
-  if (!String(asked[0].url ?? asked[0]).includes("/queue/data")) return response;
-  const held = new TransformStream({
-    async transform(chunk, controller) {
-      if (!window.release && new TextDecoder().decode(chunk).includes("close_stream")) {
-        await new Promise(resolve => { window.release = resolve; });
-      }
-      controller.enqueue(chunk);
-    },
-  });
-  return new Response(response.body.pipeThrough(held), { status: response.status, headers: response.headers });
-};
-"""
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
 
 
@@ -244,7 +228,7 @@ def test_who_goes_back_to_the_checkpoint_before_stays_there(visit, other_run, ch
 
 def test_a_run_is_heard_of_that_begins_while_a_slow_network_closes_the_stream(browser, address):
     with closing(browser.new_context()) as context:
-        context.add_init_script(HOLD_THE_END_OF_A_STREAM)
+        hold_the_stream(context, "close_stream")
         visitor = Visitor(context.new_page(), address)
         visitor.page.wait_for_function("() => window.release")  # the server has closed the stream of opening the page
         with visitor.page.expect_response(lambda response: response.url.endswith("/queue/join?")):

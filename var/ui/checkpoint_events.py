@@ -24,6 +24,17 @@ from .parts import Parts, Updates
 from .wiring import AGAIN, AT_ONCE, BESIDE, hear_of
 
 READING = "Reading"
+# Gradio marks a line of the open list by its number, also when another file has come to stand there: open it anew,
+# unless something is being typed.
+MARK_THE_CHOSEN = """async (name) => {
+    await new Promise(resolve => setTimeout(resolve, 50));
+    const field = document.querySelector("#checkpoint input");
+    const marked = document.querySelector("#checkpoint [role=option][aria-selected=true]");
+    const isChosen = (label) => label === name || label.startsWith(name + " · ");
+    if (document.activeElement !== field || !marked || isChosen(marked.ariaLabel) || !isChosen(field.value)) return;
+    field.blur();
+    setTimeout(() => field.focus());
+}"""
 
 
 def reading_line(name: str) -> str:
@@ -37,10 +48,11 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     panel, catalog, holder = parts.checkpoint, parts.catalog, parts.holder
 
     def opened() -> Updates:
-        """Bring a page up to date that was laid out when the server started."""
+        """Bring a page up to date that was laid out when the server started; the list is when it is opened."""
+        catalog.look_meanwhile()
         choice = first_choice(catalog, holder)
         if choice.description is None:
-            return {panel.choice: gr.update(choices=catalog.choices())}
+            return {panel.found: gr.skip()}
         if choice != parts.first:
             return view.show(choice, {}, is_new=True, is_first=True)
         return {panel.found: found_html(choice, catalog, holder), panel.details: details_of(choice, holder)}
@@ -51,11 +63,9 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         """Load the model that the page opened with."""
         is_latest = view.begin(request.session_hash, loaded, unasked=True)
         choice = choose(catalog, holder, loaded, uploads, loading) if loaded else Choice(None, None, None)
-        yield {panel.choice: gr.update(choices=catalog.choices(uploads))}
+        yield {panel.found: gr.skip()}
         if choice.description is not None and is_latest():
             yield from view.load(choice, is_latest)
-        if any([*catalog.look(uploads)]):
-            yield {panel.choice: gr.update(choices=catalog.choices(uploads))}
 
     def chosen(
         name: str, uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
@@ -165,8 +175,9 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
 
     blocks.unload(leave)
     view.opened = blocks.load(opened, None, view.outputs, **AT_ONCE)
-    view.opened.then(load_first, view.session, [panel.choice, panel.found, panel.details], **BESIDE)
-    panel.choice.focus(listed, [panel.uploads], [panel.choice], **AT_ONCE)
+    view.opened.then(load_first, view.session, [panel.found, panel.details], **BESIDE)
+    opened_list = panel.choice.focus(listed, [panel.uploads], [panel.choice], **AT_ONCE)
+    opened_list.then(None, [panel.choice], None, js=MARK_THE_CHOSEN, **AT_ONCE)
     # Not `input`, of which Gradio tells twice at once: of two answers a slow browser may lose one.
     looked_into = panel.choice.change(chosen, [panel.choice, *view.session], view.outputs, **AGAIN)
     looked_into.then(read_at_last, [panel.found, *view.session], [panel.found, panel.details], **AT_ONCE)
