@@ -171,14 +171,19 @@ class Visitor:
 
     def choose_checkpoint(self, name: str) -> None:
         """Choose a checkpoint of the list, where what each is may stand behind its name."""
-        self.page.locator("#checkpoint input").click()
+        self.open_checkpoints()
         pattern = re.escape(name).replace("/", r"\/")  # Playwright writes it between slashes
         wanted = re.compile(rf"^\W*{pattern}( ·|$)")
         self.page.locator("#checkpoint").get_by_role("option", name=wanted).click()
 
+    def open_checkpoints(self) -> None:
+        """Open the list of checkpoints, and wait until it is as the folder is now."""
+        self.page.locator("#checkpoint input").click()
+        self.page.locator("#checkpoint:not([aria-busy])").wait_for()
+
     def checkpoints(self, expected: str) -> list[str]:
         """What stands in the list of checkpoints, as soon as `expected` is among it."""
-        self.page.locator("#checkpoint input").click()
+        self.open_checkpoints()
         options = self.page.locator("#checkpoint").get_by_role("option")
         options.filter(has_text=expected).first.wait_for()
         names = [option.inner_text().removeprefix("✓").strip() for option in options.all()]

@@ -40,6 +40,16 @@ def test_files_of_a_bundle(archive):
     assert archive.namelist() == names and archive.testzip() is None
 
 
+def test_labels_name_files_and_stand_in_the_list():
+    file = BytesIO()
+    write_bundle(file, images(), ["Guidance 1.5 · Seed 7", "犬"])
+    with ZipFile(file) as archive:
+        assert archive.namelist()[:2] == ["0000_guidance-1.5-seed-7.png", "0001.png"]
+        listed = json.loads(archive.read(LIST_NAME))["images"]
+    assert [image["label"] for image in listed] == ["Guidance 1.5 · Seed 7", "犬"]
+    assert [Recipe.from_dict(image) for image in listed] == [RECIPE, NO_CLASS]
+
+
 def test_each_image_knows_its_recipe(archive):
     image = Image.open(archive.open("0001_none_seed8.png"))
     assert from_png(image) == NO_CLASS

@@ -176,6 +176,28 @@ def test_the_zip_has_every_image_with_its_recipe(visitor):
     listed = json.loads(archive.read("images.json"))["images"]
     assert "comparison.png" in archive.namelist() and [image["cfg_scale"] for image in listed] == [0, 4]
     assert from_png(Image.open(archive.open(listed[1]["file"]))).options.cfg_scale == 4
+    assert [image["file"] for image in listed] == ["0000_guidance-0.png", "0001_guidance-4.png"]
+
+
+def test_a_comparison_is_in_the_history(compare):
+    visitor = compare()
+    visitor.vary_all(("Checkpoint", "ep-10.pth, ep-20.pth"), ("Guidance", "0, 4"))
+    visitor.compare()
+    visitor.page.get_by_role("tab", name="History").click()
+    runs = visitor.page.locator("#history .thumbnail-lg", has_text="Checkpoint × Guidance\n4 images compared")
+    runs.click()
+    visitor.wait_for("status", "Shown again")
+    labels = [f"Checkpoint {name} · Guidance {scale}" for scale in (0, 4) for name in ("ep-10", "ep-20")]
+    assert visitor.captions() == labels
+    images = map(visitor.picture, visitor.image_addresses())
+    assert [from_png(image).checkpoint for image in images] == ["ep-10.pth", "ep-20.pth"] * 2
+    visitor.page.locator("#images .thumbnail-lg").nth(1).click()
+    visitor.page.locator("#scales").click()
+    visitor.page.locator("#film-strip img").wait_for()  # of the other checkpoint than the one in the settings
+    visitor.page.reload()
+    visitor.wait_for("status", "From before")
+    assert visitor.captions() == labels
+    visitor.page.close()
 
 
 def test_two_images_stand_side_by_side(visitor):

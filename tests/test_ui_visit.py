@@ -1,6 +1,7 @@
 """What a browser's tab remembers of a visit, and what of it is believed."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -8,7 +9,7 @@ from PIL import Image
 from var.options import SamplingOptions
 from var.recipe import Recipe, save_png
 from var.ui.catalog import Catalog
-from var.ui.history import KeptRun
+from var.ui.history import KeptRun, Source
 from var.ui.models import Loading
 from var.ui.visit import from_text, to_text
 
@@ -32,20 +33,25 @@ def write_run(folder, catalog, checkpoint="a.pth"):
     files = [folder / "bee.png", folder / "thumbnail.jpg"]
     save_png(files[0], Image.new("RGB", (16, 16)), RECIPE)
     Image.new("RGB", (16, 16)).save(files[1])
-    path = catalog.folder / checkpoint
-    return KeptRun(checkpoint, path, Loading("raw", "bfloat16"), (str(files[0]),), (RECIPE,), (None,), str(files[1]))
+    source = Source(checkpoint, catalog.folder / checkpoint, Loading("raw", "bfloat16"))
+    return KeptRun((source,), (str(files[0]),), (RECIPE,), (None,), str(files[1]))
 
 
 def test_a_run_comes_back(catalog, cache):
     run = write_run(cache, catalog)
     (found,), uploads = from_text(to_text([run], {}), catalog, cache)
-    assert (found.checkpoint, found.path, found.files, found.thumbnail) == (
-        "a.pth",
-        run.path,
-        run.files,
-        run.thumbnail,
-    )
-    assert (found.recipes, found.loading, uploads) == ((RECIPE,), Loading("raw", "bfloat16"), {})
+    assert (found.sources, found.files, found.thumbnail) == (run.sources, run.files, run.thumbnail)
+    assert (found.recipes, found.title, found.labels, uploads) == ((RECIPE,), "", (), {})
+
+
+def test_a_comparison_of_checkpoints_comes_back(catalog, cache):
+    (catalog.folder / "b.pth").touch()
+    one, other = (Source(name, catalog.folder / name, Loading()) for name in ("a.pth", "b.pth"))
+    run = write_run(cache, catalog)
+    run = replace(run, files=run.files * 3, sources=(one, other, one), title="Checkpoint", labels=("a", "b", "a again"))
+    (found,), _ = from_text(to_text([run], {}), catalog, cache)
+    assert (found.sources, found.title, found.labels) == (run.sources, run.title, run.labels)
+    assert found.shown == list(zip(run.files, run.labels, strict=True))
 
 
 def test_an_upload_comes_back(catalog, cache):
@@ -53,12 +59,12 @@ def test_an_upload_comes_back(catalog, cache):
     uploads = {"mine.pth (uploaded)": str(cache / "mine.pth"), "gone.pth": str(cache / "gone.pth")}
     run = write_run(cache, catalog, "mine.pth (uploaded)")
     (found,), kept = from_text(to_text([run], uploads), catalog, cache)
-    assert kept == {"mine.pth (uploaded)": str(cache / "mine.pth")} and found.path == cache / "mine.pth"
+    assert kept == {"mine.pth (uploaded)": str(cache / "mine.pth")} and found.sources[0].path == cache / "mine.pth"
 
 
 def test_images_stay_when_their_checkpoint_is_gone(catalog, cache):
     (found,), _ = from_text(to_text([write_run(cache, catalog, "gone.pth")], {}), catalog, cache)
-    assert found.path is None and found.checkpoint == "gone.pth"
+    assert found.sources[0].path is None and found.sources[0].checkpoint == "gone.pth"
 
 
 def test_a_run_whose_images_are_gone_is_left_out(catalog, cache):
@@ -87,7 +93,8 @@ def test_files_of_other_folders_are_not_looked_at(catalog, cache, tmp_path):
         "[" * 100_000,
         json.dumps({"runs": 3, "uploads": {}}),
         json.dumps({"runs": [3], "uploads": {}}),
-        json.dumps({"runs": [{"files": [1], "thumbnail": None}], "uploads": {}}),
+        json.dumps({"runs": [{"images": [[1, 0]], "thumbnail": None}], "uploads": {}}),
+        json.dumps({"runs": [{"images": [1], "thumbnail": None}], "uploads": {}}),
         json.dumps({"runs": [], "uploads": {"a": 3, "b": "\0"}}),
         json.dumps({"runs": [], "uploads": []}),
     ],

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
@@ -18,10 +18,11 @@ LIST_NAME = "images.json"
 SHEET_COLUMNS = 6
 THUMBNAIL_SIDE = 256
 MOST_NAME_LETTERS = 40
+MOST_LABEL_LETTERS = 100
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can say
 
 
-def write_bundle(file: BinaryIO, images: Iterable[tuple[Image.Image, Recipe]]) -> int:
+def write_bundle(file: BinaryIO, images: Iterable[tuple[Image.Image, Recipe]], labels: Sequence[str] = ()) -> int:
     """Write a zip of images; equal images and recipes give equal bytes.
 
     Images are written as they come, so that not all have to be in memory: only thumbnails for the sheet stay.
@@ -29,6 +30,7 @@ def write_bundle(file: BinaryIO, images: Iterable[tuple[Image.Image, Recipe]]) -
     Args:
         file: open for writing; it need not be seekable.
         images: each with its recipe.
+        labels: what tells each image from the others; () where class and seed do.
 
     Returns:
         The number of images.
@@ -39,11 +41,12 @@ def write_bundle(file: BinaryIO, images: Iterable[tuple[Image.Image, Recipe]]) -
     listed, thumbnails, captions = [], [], []
     with ZipFile(file, "w") as archive:
         for index, (image, recipe) in enumerate(images):
-            name = image_name(index, recipe)
+            label = labels[index] if labels else ""
+            name = image_name(index, recipe, label)
             archive.writestr(entry(name, ZIP_STORED), png_bytes(image, recipe))
-            listed.append({"file": name} | recipe.as_dict())
+            listed.append({"file": name} | ({"label": label} if label else {}) | recipe.as_dict())
             thumbnails.append(thumbnail(image))
-            captions.append(f"{recipe.class_name or 'no class'}\nseed {recipe.seed}")
+            captions.append(label or f"{recipe.class_name or 'no class'}\nseed {recipe.seed}")
         if not listed:
             raise ValueError("there are no images to put into a zip file")
         sheet = BytesIO()
@@ -63,11 +66,18 @@ def entry(name: str, compression: int) -> ZipInfo:
     return info
 
 
-def image_name(index: int, recipe: Recipe) -> str:
-    """The name of an image's file: its number, class and seed, with plain characters only."""
-    plain = re.sub(r"[^a-z0-9]+", "-", recipe.class_name.lower())[:MOST_NAME_LETTERS].strip("-")
-    label = "none" if recipe.class_label is None else f"class{recipe.class_label}"
-    return "_".join(part for part in (f"{index:04d}", label, plain, f"seed{recipe.seed}") if part) + ".png"
+def image_name(index: int, recipe: Recipe, label: str = "") -> str:
+    """The name of an image's file, with plain characters only: its number, and its label, else its class and seed."""
+    if label:
+        return f"{index:04d}_{plain(label, MOST_LABEL_LETTERS)}".rstrip("_") + ".png"
+    class_label = "none" if recipe.class_label is None else f"class{recipe.class_label}"
+    parts = (f"{index:04d}", class_label, plain(recipe.class_name, MOST_NAME_LETTERS), f"seed{recipe.seed}")
+    return "_".join(filter(None, parts)) + ".png"
+
+
+def plain(text: str, most_letters: int) -> str:
+    """A text as a part of a file's name."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower())[:most_letters].strip("-.")
 
 
 def thumbnail(image: Image.Image) -> Image.Image:

@@ -28,10 +28,14 @@ READING = "Reading"
 # unless something is being typed.
 MARK_THE_CHOSEN = """async (name) => {
     await new Promise(resolve => setTimeout(resolve, 50));
-    const field = document.querySelector("#checkpoint input");
-    const marked = document.querySelector("#checkpoint [role=option][aria-selected=true]");
+    const list = document.getElementById("checkpoint");
+    const field = list.querySelector("input");
+    const marked = list.querySelector("[role=option][aria-selected=true]");
     const isChosen = (label) => label === name || label.startsWith(name + " · ");
-    if (document.activeElement !== field || !marked || isChosen(marked.ariaLabel) || !isChosen(field.value)) return;
+    if (document.activeElement !== field || !marked || isChosen(marked.ariaLabel) || !isChosen(field.value)) {
+        list.removeAttribute("aria-busy");
+        return;
+    }
     field.blur();
     setTimeout(() => field.focus());
 }"""
@@ -165,7 +169,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         return loaded_now(uploads, loaded, loading) if READING in shown else {panel.found: gr.skip()}
 
     def listed(uploads: dict[str, str]) -> dict[str, Any]:
-        """Read the folder again. What new files are is found out for the next time: no line moves in an open list."""
+        """Read the folder again. What new files are is found out for the next time: the list opens in this moment."""
         choices = catalog.choices(uploads)
         catalog.look_meanwhile(uploads)
         return gr.update(choices=choices)
@@ -176,8 +180,8 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     blocks.unload(leave)
     view.opened = blocks.load(opened, None, view.outputs, **AT_ONCE)
     view.opened.then(load_first, view.session, [panel.found, panel.details], **BESIDE)
-    opened_list = panel.choice.focus(listed, [panel.uploads], [panel.choice], **AT_ONCE)
-    opened_list.then(None, [panel.choice], None, js=MARK_THE_CHOSEN, **AT_ONCE)
+    new_list = panel.found.click(listed, [panel.uploads], [panel.choice], **AT_ONCE)
+    new_list.then(None, [panel.choice], None, js=MARK_THE_CHOSEN, **AT_ONCE)
     # Not `input`, of which Gradio tells twice at once: of two answers a slow browser may lose one.
     looked_into = panel.choice.change(chosen, [panel.choice, *view.session], view.outputs, **AGAIN)
     looked_into.then(read_at_last, [panel.found, *view.session], [panel.found, panel.details], **AT_ONCE)

@@ -15,6 +15,7 @@ from .description import Description
 from .messages import USER_ERRORS, error_banner, error_text, hint_line
 from .models import Loading, ModelHolder, TooLargeError
 
+LIST_SCRIPT = Path(__file__).with_name("scripts") / "list.js"
 CHECKPOINT_TYPES = [".pth", ".pt", ".ckpt", ".bin", ".safetensors"]
 WEIGHTS = [("EMA", "ema"), ("Raw", "raw")]
 PRECISIONS = [("Auto", ""), ("float32", "float32"), ("bfloat16", "bfloat16"), ("float16", "float16")]
@@ -35,6 +36,7 @@ class CheckpointPanel:
     """The panel's components and what it knows of a session.
 
     Args:
+        found: the lines below; a click, which its script makes, asks for the list as it is now.
         uploads: the session's own files, name to path: uploaded, or downloaded from the Hub.
         loaded: the name last found good.
         loading: how that one is loaded.
@@ -105,7 +107,9 @@ def create_checkpoint_panel(catalog: Catalog, holder: ModelHolder, first: Choice
         elem_id="upload",
         elem_classes="drop-line",
     )
-    found = gr.HTML(found_html(first, catalog, holder), elem_id="found")
+    found = gr.HTML(
+        found_html(first, catalog, holder), js_on_load=LIST_SCRIPT.read_text(encoding="utf-8"), elem_id="found"
+    )
     problem = gr.HTML(error_banner(first.problem) if first.problem else "", elem_id="checkpoint-problem")
     offer = gr.Button("", visible=False, elem_id="offer")
     with gr.Accordion("Details", open=False, visible=there, elem_id="details", elem_classes="fold") as details_group:

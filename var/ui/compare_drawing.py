@@ -1,18 +1,20 @@
 """A comparison in progress, as the page shows it: how far it is, the images so far, and in the end all of them."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from ..bundle import image_name
-from ..compare import BatchStep, CellResult
+from ..compare import BatchStep, CellResult, ModelChoice
 from ..recipe import save_png
 from ..steps import share_done
 from .compare_grid import ShownImage, grid_html
 from .compare_panel import ComparePanel, failures_html, progress_html
-from .comparisons import Comparison, batch_ends, cell_label
+from .comparisons import Comparison, batch_ends, cell_label, title_of
+from .history import KeptRun, Source, thumbnail
 from .images_panel import Folder
 from .messages import counted, status_line
 from .parts import Updates
@@ -62,11 +64,10 @@ class Drawing:
     def _add(self, result: CellResult) -> None:
         self.results.append(result)
         if result.image is not None:
-            # Numbered, for images of one class and seed are told apart by settings that no name holds.
-            path = self._folder.path(image_name(len(self._images), result.recipe))
+            label = cell_label(result.cell, self._comparison.axes)
+            path = self._folder.path(image_name(len(self._images), result.recipe, label))
             save_png(path, result.image, result.recipe)
             self._panel.grid.move_resource_to_block_cache(path)  # so that it is deleted when it is old
-            label = cell_label(result.cell, self._comparison.axes)
             self._images.append(ShownImage(result.cell.place, label, path, result.recipe))
 
     def progress(self) -> Updates:
@@ -107,6 +108,24 @@ class Drawing:
             panel.first: gr.update(choices=choices, value=0 if choices else None),
             panel.second: gr.update(choices=choices, value=min(1, count - 1) if choices else None),
         }
+
+    def kept_run(self, source_of: Callable[[ModelChoice], Source]) -> KeptRun | None:
+        """What the history keeps: the images in the order of the grid; None where there are none."""
+        if not self._images:
+            return None
+        finished = {result.cell.place: result for result in self.results if result.image is not None}
+        shown = sorted(self._images, key=lambda image: image.place[::-1])
+        path = self._folder.path("thumbnail.jpg")
+        thumbnail([finished[image.place].image for image in shown]).save(path)
+        return KeptRun(
+            tuple(source_of(finished[image.place].cell.model) for image in shown),
+            tuple(image.path for image in shown),
+            tuple(image.recipe for image in shown),
+            (None,) * len(shown),
+            path,
+            title_of(self._comparison.axes),
+            tuple(image.label for image in shown),
+        )
 
     def _grid(self, *, running: bool) -> str:
         failed = {result.cell.place for result in self.results if result.error}

@@ -29,6 +29,7 @@ from .compare_panel import (
 )
 from .comparisons import Comparison, Models, ask, carry_out, seconds_of, write_files
 from .fill_events import fill_from
+from .history import KeptRun, is_kept, keep
 from .messages import FAILED, NOTHING, STOPPED, USER_ERRORS, error_banner, error_text, status_line, waiting_line
 from .models import Loading
 from .parts import Parts, Updates
@@ -50,8 +51,8 @@ MARK_PAIR = """(first, second) => {
 }"""
 
 
-def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_state: gr.State) -> None:
-    """Connect the Compare tab.
+def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_state: gr.State) -> gr.events.Dependency:
+    """Connect the Compare tab; returns the event of a run that is over.
 
     Args:
         blocks: the page.
@@ -124,6 +125,7 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
             panel.status: waiting_line(before),
             panel.problem: "",
             panel.failures: "",
+            panel.kept: None,
         }
 
     async def wait(request: gr.Request) -> AsyncIterator[Any]:
@@ -151,7 +153,8 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
             for event in events:
                 if drawing.take(event):
                     yield drawing.progress()
-        yield drawing.finish(stopped=stop.is_set())
+        models = session_models(values)
+        yield drawing.finish(stopped=stop.is_set()) | {panel.kept: drawing.kept_run(models.source)}
         with TemporaryDirectory() as folder:
             palette = DARK if values[panel.dark] else LIGHT
             picture, bundle = write_files(Path(folder), comparison, drawing.results, palette)
@@ -160,18 +163,24 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
                 panel.bundle: button_update(bundle),
             }
 
-    def end() -> Updates:
+    def may_begin() -> Updates:
         return {panel.run: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
+
+    def end(runs: list[KeptRun], kept: KeptRun | None) -> Updates:
+        """Take the images into the history, and let the next run begin."""
+        if kept is None or is_kept(runs, kept):
+            return may_begin()
+        return may_begin() | parts.history.updates(keep(runs, kept))
 
     def failed(request: gr.Request) -> Updates:
         """Whatever went wrong, one can go on."""
         control.leave(request.session_hash)
-        return end() | {panel.status: status_line(NOTHING), panel.problem: error_banner(FAILED)}
+        return may_begin() | {panel.status: status_line(NOTHING), panel.problem: error_banner(FAILED)}
 
     def stop(request: gr.Request) -> Updates:
         """End the run at its next block; one that waits is called off at once."""
         if control.stop(request.session_hash):
-            return end() | {panel.status: status_line(STOPPED)}
+            return may_begin() | {panel.status: status_line(STOPPED)}
         return {panel.stop: gr.update(interactive=False)}
 
     def leave(request: gr.Request) -> None:
@@ -207,14 +216,16 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     settled.then(**refresh)
     blocks.load(**refresh)
     asked_theme = panel.run.click(None, None, [panel.dark], js=ASK_THEME, **AT_ONCE)
-    begun = [panel.run, panel.stop, panel.status, panel.problem, panel.failures]
+    begun = [panel.run, panel.stop, panel.status, panel.problem, panel.failures, panel.kept]
     started = asked_theme.then(begin, asked, begun, **AT_ONCE)
     started.then(wait, None, [panel.status], **BESIDE)
     started.then(fn=None, js=SHOW_GRID_ON_A_PHONE, **AT_ONCE)
     pair = [panel.first, panel.second]
     made = [panel.status, panel.problem, panel.grid, panel.failures, panel.picture, panel.bundle, *pair]
-    finished = started.then(run, None, [*made, panel.shown], **IN_TURN)
-    finished.then(end, None, [panel.run, panel.stop], **AT_ONCE).then(**refresh)
+    finished = started.then(run, None, [*made, panel.shown, panel.kept], **IN_TURN)
+    ended = [panel.run, panel.stop, *parts.history.outputs]
+    over = finished.then(end, [parts.history.runs, panel.kept], ended, **AT_ONCE)
+    over.then(**refresh)
     finished.failure(failed, None, [panel.run, panel.stop, panel.status, panel.problem], **AT_ONCE)
     shown = [panel.slider, panel.recipe]
     finished.then(show_pair, [*pair, panel.shown], shown, **AT_ONCE)
@@ -234,3 +245,4 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     fill_from(restored, parts, view, wanted_state)
     hear_of([panel.run.click])
     blocks.unload(leave)
+    return over

@@ -58,7 +58,13 @@ class AxisRow:
 
 @dataclass(frozen=True)
 class ComparePanel:
-    """The panel's components; `shown` is the session's finished images, `dark` whether its page is dark."""
+    """The panel's components.
+
+    Args:
+        shown: session state, the finished images.
+        kept: session state, what the history is to keep of them; None where there is nothing.
+        dark: not shown, whether the page is dark.
+    """
 
     axes: tuple[AxisRow, ...]
     plan: gr.HTML
@@ -76,6 +82,7 @@ class ComparePanel:
     second: gr.Dropdown
     slider: gr.ImageSlider
     shown: gr.State
+    kept: gr.State
     dark: gr.Checkbox
 
 
@@ -113,7 +120,7 @@ def create_compare_panel(state: str) -> ComparePanel:
     dark = gr.Checkbox(visible=False)
     return ComparePanel(
         axes, plan, run, stop, status, problem, grid, failures, picture, bundle, recipe, restore, first, second,
-        slider, gr.State(()), dark,
+        slider, gr.State(()), gr.State(None), dark,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from ..library import describe_entry
 from ..pictures.sheets import Palette
 from ..pipeline import VARPipeline
 from ..stopping import StopSignal
+from .history import Source
 from .messages import USER_ERRORS, error_text
 from .models import Loading, ModelHolder
 from .pace import Pace
@@ -93,6 +94,11 @@ def as_sentence(text: str) -> str:
     return start if start.endswith(".") else f"{start}."
 
 
+def title_of(axes: Sequence[Axis | None]) -> str:
+    """What varies, for people."""
+    return " × ".join(axis.title for axis in axes if axis)
+
+
 def cell_label(cell: Cell, axes: Sequence[Axis | None]) -> str:
     """What tells an image from the others: its values along the axes."""
     labels = [f"{axis.title} {axis.labels[index]}" for axis, index in zip(axes, cell.place, strict=True) if axis]
@@ -120,6 +126,14 @@ class Models:
     def loading(self, model: ModelChoice) -> Loading:
         """How it is loaded."""
         return Loading(model.weights, model.dtype, self.folders)
+
+    def source(self, model: ModelChoice) -> Source:
+        """What the history keeps of a model."""
+        try:
+            path = self.path(model)
+        except FileNotFoundError:
+            path = None
+        return Source(model.checkpoint, path, self.loading(model))
 
     def is_loaded(self, model: ModelChoice) -> bool:
         """Whether it is in memory."""
@@ -236,7 +250,8 @@ def write_files(
     if not finished:
         return picture, None
     with open(bundle, "w+b") as file:
-        write_bundle(file, [(result.image, result.recipe) for result in finished])
+        labels = [cell_label(result.cell, comparison.axes) for result in finished]
+        write_bundle(file, [(result.image, result.recipe) for result in finished], labels)
         with ZipFile(file, "a") as archive:
             archive.writestr(entry(PICTURE_NAME, ZIP_STORED), picture.read_bytes())
     return picture, bundle

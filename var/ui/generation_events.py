@@ -14,7 +14,7 @@ from .checkpoint_panel import Choice, choose
 from .classes import choices, to_labels, with_recent
 from .counts import num_images_of
 from .fill_events import values_from
-from .history import KeptRun, keep
+from .history import KeptRun, is_kept, keep
 from .images_panel import Folder, ImagesPanel, picked_updates, replaced_updates, shown_updates
 from .messages import (
     FAILED,
@@ -229,12 +229,14 @@ class Generation:
         parts, panel, history, settings = self._parts, self._panel, self._parts.history, self._parts.settings
         shown, recent = data[panel.shown], data[settings.recent]
         updates = {panel.generate: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
-        if shown is not None and all(run.files != shown.files for run in data[history.runs]):
+        if shown is not None and not is_kept(data[history.runs], shown):
             recent = with_recent(recent, [recipe.class_label for recipe in shown.recipes])
             updates |= {settings.recent: recent, **history.updates(keep(data[history.runs], shown))}
         name, uploads = data[parts.checkpoint.choice], data[parts.checkpoint.uploads]
         description = choose(parts.catalog, parts.holder, name, uploads).description
         updates[settings.controls["classes"]] = gr.update(choices=choices(description, recent))
+        if data[panel.picked] is None:  # an image that was clicked meanwhile is not taken back
+            return updates
         return updates | picked_updates(panel, shown, data[panel.picked])
 
     def fail(self, data: dict[gr.blocks.Block, Any], request: gr.Request) -> Updates:

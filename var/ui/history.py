@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isqrt
 from pathlib import Path
 
 from PIL import Image
@@ -15,6 +16,7 @@ from .models import Loading
 MOST_RUNS = 50
 MOST_LATENT_BYTES = 64 << 20  # of a session, in main memory
 THUMBNAIL_SIDE = 256
+MOST_THUMBNAIL_COLUMNS = 4
 MOST_NAMES = 3
 
 
@@ -28,32 +30,47 @@ def caption(recipe: Recipe) -> str:
     return f"{name_of(recipe)}\nseed {recipe.seed}"
 
 
-@dataclass(frozen=True, eq=False)
-class KeptRun:
-    """A run that is over.
+@dataclass(frozen=True)
+class Source:
+    """What made an image.
 
     Args:
         checkpoint: its name in the list.
         path: its file; None where the list no longer has it.
         loading: how it was loaded; None for the usual way.
-        files: one PNG an image, at a place that Gradio serves.
-        recipes: one an image.
-        latents: one an image, float (1, S, C, N, N), from which its scales are decoded; None where these are not kept.
-        thumbnail: a picture of the first images.
     """
 
     checkpoint: str
     path: Path | None
     loading: Loading | None
+
+
+@dataclass(frozen=True, eq=False)
+class KeptRun:
+    """A run that is over.
+
+    Args:
+        sources: one an image; they differ where checkpoints were compared.
+        files: one PNG an image, at a place that Gradio serves.
+        recipes: one an image.
+        latents: one an image, float (1, S, C, N, N), from which its scales are decoded; None where these are not kept.
+        thumbnail: a picture of the first images.
+        title: what was compared; "" where nothing was.
+        labels: what tells each image of a comparison from the others; () where class and seed do.
+    """
+
+    sources: tuple[Source, ...]
     files: tuple[str, ...]
     recipes: tuple[Recipe, ...]
     latents: tuple[Tensor | None, ...]
     thumbnail: str
+    title: str = ""
+    labels: tuple[str, ...] = ()
 
     @property
     def shown(self) -> list[tuple[str, str]]:
         """What a gallery shows: each image with its caption."""
-        return list(zip(self.files, map(caption, self.recipes), strict=True))
+        return list(zip(self.files, self.labels or map(caption, self.recipes), strict=True))
 
     @property
     def latent_bytes(self) -> int:
@@ -62,7 +79,9 @@ class KeptRun:
 
     @property
     def caption(self) -> str:
-        """Classes, number of images and seeds, in two lines."""
+        """Classes, number of images and seeds, or what was compared, in two lines."""
+        if self.title:
+            return f"{self.title}\n{counted(len(self.recipes))} compared"
         names = list(dict.fromkeys(recipe.class_name or "no class" for recipe in self.recipes))
         more = f" + {len(names) - MOST_NAMES}" if len(names) > MOST_NAMES else ""
         return f"{', '.join(names[:MOST_NAMES])}{more}\n{counted(len(self.recipes))}, {self.seeds}"
@@ -83,7 +102,14 @@ def keep(runs: Sequence[KeptRun], run: KeptRun) -> list[KeptRun]:
     return kept
 
 
+def is_kept(runs: Sequence[KeptRun], run: KeptRun) -> bool:
+    """Whether a session's runs have this one."""
+    return any(run.files == kept.files for kept in runs)
+
+
 def thumbnail(images: Sequence[Image.Image]) -> Image.Image:
-    """Return a small picture of a run: its first image, or the first four."""
-    picture = contact_sheet(images[:4], 2, gap=0) if len(images) >= 4 else images[0]
-    return picture.convert("RGB").resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    """Return a small picture of a run: its first image, or the first 4, 9 or 16."""
+    columns = min(isqrt(len(images)), MOST_THUMBNAIL_COLUMNS)
+    side = THUMBNAIL_SIDE // columns
+    small = [image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS) for image in images[: columns**2]]
+    return contact_sheet(small, columns, gap=0)

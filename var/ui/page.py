@@ -118,8 +118,8 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
             wire_picked(parts, view, wanted, panel)
         wire_history(parts, tabs)
         edited = wire_edit(blocks, parts, view, wanted, tabs)
-        wire_memory(parts, [made, edited, view.uploaded])
-        wire_compare(blocks, parts, view, wanted)
+        compared = wire_compare(blocks, parts, view, wanted)
+        wire_memory(parts, [made, edited, compared, view.uploaded])
     blocks._queue.sleep_when_free = QUEUE_SECONDS
     return blocks
 

@@ -77,7 +77,8 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
                     scales.append(image)
                     yield {panel.picked_text: picked_html(f"Decoding scale {len(scales)} of {len(patch_nums)} …")}
         except USER_ERRORS as error:
-            problem = error_banner(error_text(error, run.path, run.checkpoint))
+            source = run.sources[index]
+            problem = error_banner(error_text(error, source.path, source.checkpoint))
             yield {panel.problem: problem, panel.picked_text: named}
             return
         stem, folder = file_stem(run.recipes[index]), Folder(panel.gallery.GRADIO_CACHE)
@@ -98,7 +99,7 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
         images = ((Image.open(image), recipe) for image, recipe in zip(run.files, run.recipes, strict=True))
         try:
             with open(path, "wb") as file:
-                write_bundle(file, images)
+                write_bundle(file, images, run.labels)
         except OSError as error:
             raise gr.Error("The images are no longer on the server. Generate them again.") from error
         return path
@@ -170,12 +171,14 @@ def film_of(holder: ModelHolder, run: KeptRun, index: int) -> Iterator[tuple[Ima
     Raises:
         ValueError: the checkpoint is another one by now; or as `ModelHolder.use` does.
     """
-    recipe, latents = run.recipes[index], run.latents[index]
-    if run.path is None:
-        raise ValueError(f"{run.checkpoint} is no longer in the list, so the scales cannot be made again.")
-    with holder.use(run.path, run.loading) as pipeline:
+    recipe, latents, source = run.recipes[index], run.latents[index], run.sources[index]
+    if source.path is None:
+        raise ValueError(f"{source.checkpoint} is no longer in the list, so the scales cannot be made again.")
+    with holder.use(source.path, source.loading) as pipeline:
         if pipeline.checkpoint_hash != recipe.checkpoint_hash:
-            raise ValueError(f"{run.checkpoint} changed since the image was made, so its scales cannot be made again.")
+            raise ValueError(
+                f"{source.checkpoint} changed since the image was made, so its scales cannot be made again."
+            )
         if latents is None and recipe.edited:
             raise ValueError(
                 "The scales of this image are no longer kept, and it cannot be made again: "

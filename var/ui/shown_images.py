@@ -1,6 +1,6 @@
 """The images of a run in progress as the gallery shows them, and the files behind them."""
 
-from .history import KeptRun, caption, thumbnail
+from .history import KeptRun, Source, caption, thumbnail
 from .images_panel import Folder
 from .runs import Frame, Order
 
@@ -50,9 +50,7 @@ class ShownImages:
         path = self._folder.path("thumbnail.jpg")
         thumbnail([finished.image for finished in frame.finished]).save(path)
         return KeptRun(
-            checkpoint,
-            order.path,
-            order.loading,
+            (Source(checkpoint, order.path, order.loading),) * len(frame.finished),
             tuple(self._finished),
             tuple(finished.recipe for finished in frame.finished),
             tuple(finished.latents for finished in frame.finished),

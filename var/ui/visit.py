@@ -9,11 +9,12 @@ from urllib.parse import parse_qsl
 
 import gradio as gr
 
+from ..compare import MOST_CELLS
 from ..recipe import from_png
 from .catalog import Catalog
 from .checkpoint_panel import dropdown_update, folders_of
 from .fill_events import values_from
-from .history import MOST_RUNS, KeptRun
+from .history import MOST_RUNS, KeptRun, Source
 from .links import from_query, link_values, to_query
 from .messages import USER_ERRORS
 from .models import Loading
@@ -23,11 +24,13 @@ from .restore import Wanted
 from .runs import MOST_IMAGES
 from .wiring import AT_ONCE
 
-MOST_LETTERS = 2_000_000  # of what a tab tells; fifty runs of 64 images have a fifth
+MOST_LETTERS = 4_000_000  # of what a tab tells; fifty comparisons of 256 images have half
+MOST_TITLE_LETTERS = 200
 MOST_UPLOADS = 50
 KEY = "var-visit"
 TELL = f'(told, choice) => [sessionStorage.getItem("{KEY}") ?? "", choice]'
 REMEMBER = f'(text) => {{ try {{ sessionStorage.setItem("{KEY}", text); }} catch {{ /* no room: then not */ }} }}'
+MOST_KEPT_IMAGES = max(MOST_IMAGES, MOST_CELLS)  # of a run
 SHOWN_AGAIN = "From before this page was loaded"
 
 
@@ -87,17 +90,26 @@ def to_text(runs: Sequence[KeptRun], uploads: Mapping[str, str], query: str = ""
         query: of a link with the settings.
         new_seed: whether each run rolls its seed.
     """
-    told = [
-        {
-            "checkpoint": run.checkpoint,
-            "weights": run.loading and run.loading.weights,
-            "dtype": run.loading and run.loading.dtype,
-            "files": run.files,
-            "thumbnail": run.thumbnail,
-        }
-        for run in runs
-    ]
+    told = []
+    for run in runs:
+        sources = list(dict.fromkeys(run.sources))
+        images = [[file, sources.index(source)] for file, source in zip(run.files, run.sources, strict=True)]
+        told.append(
+            {
+                "sources": [to_list(source) for source in sources],
+                "images": images,
+                "thumbnail": run.thumbnail,
+                "title": run.title,
+                "labels": run.labels,
+            }
+        )
     return json.dumps({"runs": told, "uploads": dict(uploads), "settings": query, "new_seed": new_seed})
+
+
+def to_list(source: Source) -> list[str | None]:
+    """Return what a tab is to remember of what made an image, as `read_source` takes it."""
+    loading = source.loading or Loading()
+    return [source.checkpoint, loading.weights, loading.dtype]
 
 
 def settings_from(text: str) -> Wanted | None:
@@ -125,27 +137,36 @@ def from_text(text: str, catalog: Catalog, cache: Path) -> tuple[list[KeptRun], 
         found = {str(name): path for name, path in list(told["uploads"].items())[:MOST_UPLOADS]} if told else {}
         uploads = {name: path for name, path in found.items() if is_kept(path, cache)}
         runs = [read_run(run, uploads, catalog, cache) for run in (told["runs"] if told else [])[:MOST_RUNS]]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return [], {}
     return [run for run in runs if run is not None], uploads
 
 
 def read_run(told: Any, uploads: Mapping[str, str], catalog: Catalog, cache: Path) -> KeptRun | None:
     """Return a run; None where its images are no longer there, or were never."""
-    files = tuple(told["files"])[:MOST_IMAGES]
+    images = told["images"][:MOST_KEPT_IMAGES]
+    files = tuple(file for file, _ in images)
     if not files or not all(is_kept(file, cache) for file in (*files, told["thumbnail"])):
         return None
     try:
         recipes = tuple(map(from_png, files))
     except USER_ERRORS:
         return None
-    name = str(told["checkpoint"])
+    found = [read_source(source, uploads, catalog) for source in told["sources"][:MOST_KEPT_IMAGES]]
+    sources = tuple(found[index] for _, index in images)
+    title, labels = str(told["title"])[:MOST_TITLE_LETTERS], [str(label) for label in told["labels"]]
+    labels = tuple(label[:MOST_TITLE_LETTERS] for label in labels) if len(labels) == len(files) else ()
+    return KeptRun(sources, files, recipes, (None,) * len(files), told["thumbnail"], title, labels)
+
+
+def read_source(told: Any, uploads: Mapping[str, str], catalog: Catalog) -> Source:
+    """Return what made an image; its checkpoint may be gone."""
+    name, weights, dtype = told
     try:
-        path = catalog.resolve(name, uploads)
+        path = catalog.resolve(str(name), uploads)
     except FileNotFoundError:
         path = None
-    loading = Loading(text_or_none(told["weights"]), text_or_none(told["dtype"]), folders_of(uploads))
-    return KeptRun(name, path, loading, files, recipes, (None,) * len(files), told["thumbnail"])
+    return Source(str(name), path, Loading(text_or_none(weights), text_or_none(dtype), folders_of(uploads)))
 
 
 def text_or_none(value: Any) -> str | None:
