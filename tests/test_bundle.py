@@ -93,9 +93,14 @@ def test_images_are_left_alone():
     assert image.size == (1000, 1000)
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "C:\\a", "a" * 500, "..", "犬", "con:\x00"])
+@pytest.mark.parametrize("name", ["../../etc/passwd", "C:\\a", "a" * 500, "..", "犬", "con:\x00", "St. Bernard"])
 def test_names_are_safe(name):
     assert re.fullmatch(r"[a-z0-9_-]{1,80}\.png", image_name(0, replace(RECIPE, class_name=name)))
+
+
+@pytest.mark.parametrize("label", ["../../etc/passwd", "a" * 500, "..", "犬", "Guidance 1.5 · Checkpoint a/../b.pth"])
+def test_names_of_labels_are_safe(label):
+    assert re.fullmatch(r"0003(_[a-z0-9][a-z0-9.-]{0,99})?\.png", image_name(3, RECIPE, label))
 
 
 def test_no_images_is_told():

@@ -30,7 +30,7 @@ def write_bundle(file: BinaryIO, images: Iterable[tuple[Image.Image, Recipe]], l
     Args:
         file: open for writing; it need not be seekable.
         images: each with its recipe.
-        labels: what tells each image from the others; () where class and seed do.
+        labels: what tells each image from the others, as values between " · "; () where class and seed do.
 
     Returns:
         The number of images.
@@ -46,7 +46,7 @@ def write_bundle(file: BinaryIO, images: Iterable[tuple[Image.Image, Recipe]], l
             archive.writestr(entry(name, ZIP_STORED), png_bytes(image, recipe))
             listed.append({"file": name} | ({"label": label} if label else {}) | recipe.as_dict())
             thumbnails.append(thumbnail(image))
-            captions.append(label or f"{recipe.class_name or 'no class'}\nseed {recipe.seed}")
+            captions.append("\n".join(label.split(" · ")) or f"{recipe.class_name or 'no class'}\nseed {recipe.seed}")
         if not listed:
             raise ValueError("there are no images to put into a zip file")
         sheet = BytesIO()
@@ -69,15 +69,15 @@ def entry(name: str, compression: int) -> ZipInfo:
 def image_name(index: int, recipe: Recipe, label: str = "") -> str:
     """The name of an image's file, with plain characters only: its number, and its label, else its class and seed."""
     if label:
-        return f"{index:04d}_{plain(label, MOST_LABEL_LETTERS)}".rstrip("_") + ".png"
+        return f"{index:04d}_{plain(label, MOST_LABEL_LETTERS, '.')}".rstrip("_") + ".png"
     class_label = "none" if recipe.class_label is None else f"class{recipe.class_label}"
     parts = (f"{index:04d}", class_label, plain(recipe.class_name, MOST_NAME_LETTERS), f"seed{recipe.seed}")
     return "_".join(filter(None, parts)) + ".png"
 
 
-def plain(text: str, most_letters: int) -> str:
-    """A text as a part of a file's name."""
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower())[:most_letters].strip("-.")
+def plain(text: str, most_letters: int, others: str = "") -> str:
+    """A text as a part of a file's name: of small letters, digits and some others, with dashes for what is between."""
+    return re.sub(rf"[^a-z0-9{re.escape(others)}]+", "-", text.lower())[:most_letters].strip("-" + others)
 
 
 def thumbnail(image: Image.Image) -> Image.Image:

@@ -1,6 +1,5 @@
 """A run as the tabs Images and Edit show it: its buttons, how far it is, the images, and what can be done with one."""
 
-import re
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -9,13 +8,13 @@ from tempfile import mkdtemp
 import gradio as gr
 from PIL import Image
 
+from ..bundle import MOST_NAME_LETTERS, plain
 from ..recipe import Recipe, readable, save_png
 from .history import KeptRun, caption, name_of
 from .messages import counted, status_line
 
 PREVIEW_QUALITY = 85  # of 100; of JPEG
 EMPTY_NAME = "empty.png"
-MOST_NAME_LETTERS = 40
 PICK_HINT = "Click an image to reuse it."
 
 
@@ -204,8 +203,7 @@ def recipe_html(recipe: Recipe) -> str:
 
 def file_stem(recipe: Recipe) -> str:
     """Return what an image's files are called."""
-    word = re.sub(r"[^a-z0-9]+", "-", name_of(recipe).lower()).strip("-") or "class"
-    return f"{word[:MOST_NAME_LETTERS].strip('-')}-seed-{recipe.seed}"
+    return f"{plain(name_of(recipe), MOST_NAME_LETTERS) or 'class'}-seed-{recipe.seed}"
 
 
 class Folder:
