@@ -173,10 +173,10 @@ def options(visitor):
 
 @contextmanager
 def a_new_file_in_the_open_list(visitor, checkpoints):
-    """Open the list after a file came into the folder, and wait until it stands first."""
+    """Open the list by keyboard after a file came into the folder, and wait until it stands first."""
     path = write_trainer_file(checkpoints / "newest.pth", optimizer=False)
     try:
-        visitor.page.locator("#checkpoint input").click()
+        visitor.page.locator("#checkpoint input").focus()
         options(visitor).first.filter(has_text="newest.pth").wait_for()
         yield
     finally:
@@ -186,6 +186,16 @@ def a_new_file_in_the_open_list(visitor, checkpoints):
 def test_the_list_shows_a_new_file_first_without_a_restart(visitor, checkpoints):
     with a_new_file_in_the_open_list(visitor, checkpoints):
         visitor.page.locator("#checkpoint").get_by_role("option", selected=True, name="fruits64.pth").wait_for()
+
+
+def test_the_list_is_read_when_the_pointer_comes_near(visitor, checkpoints):
+    path = write_trainer_file(checkpoints / "newest.pth", optimizer=False)
+    visitor.page.locator("#checkpoint").hover()
+    visitor.page.locator("#checkpoint:not([aria-busy])").wait_for()
+    visitor.page.route("**/run/predict", lambda route: None)  # no answer from here on
+    visitor.page.locator("#checkpoint input").click()
+    assert options(visitor).first.inner_text().startswith("newest.pth")
+    path.unlink()
 
 
 def test_a_new_file_stays_listed_when_a_slow_network_brings_what_was_before(visitor, browser, address, checkpoints):

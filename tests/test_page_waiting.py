@@ -1,14 +1,17 @@
 """What people do while their run waits or goes on, in a real browser: none of it gets into the run, nothing blocks."""
 
 from contextlib import closing
+from threading import Event
 
 import pytest
-from browser import Visitor, hold_the_stream, serve, step_by_step
+from browser import PATIENCE, Visitor, hold_the_stream, serve, step_by_step
 from PIL import Image
 from tiny import tiny_var_config, write_trainer_file
 
 from var import VARPipeline
 from var.recipe import from_png
+from var.ui import checkpoint_events
+from var.ui.checkpoint_view import CheckpointView
 
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
 
@@ -235,3 +238,62 @@ def test_a_run_is_heard_of_that_begins_while_a_slow_network_closes_the_stream(br
             visitor.page.locator("#generate").click()
         visitor.page.evaluate("window.release()")
         visitor.wait_for("status", "images in")
+
+
+def test_an_image_that_is_clicked_as_its_run_ends_stays_clicked(visit):
+    visitor = visit()
+    held = []
+
+    def hold_the_end(route):
+        response = route.fetch()
+        if "images, seeds" in response.text():  # as the history has it
+            held.append((route, response))
+        else:
+            route.fulfill(response=response)
+
+    visitor.page.route("**/run/predict", hold_the_end)
+    visitor.page.locator("#generate").click()
+    visitor.wait_for("status", "images in")
+    visitor.page.locator("#images .thumbnail-lg").nth(1).click()
+    visitor.page.locator("#download:not([disabled])").wait_for()
+    for route, response in held:
+        route.fulfill(response=response)
+    is_ready(visitor)
+    assert len(held) == 1 and visitor.page.locator("#download").is_enabled()
+    assert "seed 1" in visitor.text("picked-text")
+
+
+def test_an_upload_is_not_given_up_for_what_the_page_shows_meanwhile(visit, tmp_path, monkeypatch):
+    told, may_go_on = Event(), Event()
+    choose, picked_another = checkpoint_events.choose, CheckpointView.picked_another
+
+    def choose_slowly(catalog, holder, name, *others):
+        if name == "second.pth (uploaded)":
+            assert may_go_on.wait(PATIENCE / 1000)
+        return choose(catalog, holder, name, *others)
+
+    def tell(view, session, name):
+        told.set()
+        return picked_another(view, session, name)
+
+    monkeypatch.setattr(checkpoint_events, "choose", choose_slowly)
+    monkeypatch.setattr(CheckpointView, "picked_another", tell)
+    visitor, held = visit(), []
+
+    def is_of_the_first(request):
+        return '"data":["first.pth (uploaded)"' in (request.post_data or "")
+
+    def hold(route):
+        held.append(route) if is_of_the_first(route.request) else route.continue_()
+
+    visitor.page.route("**/queue/join?*", hold)
+    with visitor.page.expect_request(is_of_the_first):  # the page's word that it shows the first one now
+        visitor.upload(write_trainer_file(tmp_path / "first.pth", optimizer=False))
+    visitor.upload(write_trainer_file(tmp_path / "second.pth", optimizer=False))
+    visitor.wait_for("found", "Reading second.pth")
+    held[0].continue_()
+    assert told.wait(PATIENCE / 1000)
+    may_go_on.set()
+    visitor.page.wait_for_function(
+        """() => document.querySelector("#checkpoint input").value.startsWith("second.pth (uploaded)")"""
+    )

@@ -21,6 +21,7 @@ class Catalog:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._looking = threading.Lock()
         self._known: dict[Path, tuple[Fingerprint, EntryDescription]] = {}
 
     def names(self, uploads: Mapping[str, str] | None = None) -> list[str]:
@@ -50,11 +51,16 @@ class Catalog:
                 yield name
 
     def look_meanwhile(self, uploads: Mapping[str, str] | None = None) -> None:
-        """Find out what files are, in a thread of its own."""
+        """Find out what files are, in a thread of its own, unless one does that already."""
 
         def look() -> None:
-            for _ in self.look(uploads):
-                pass
+            if not self._looking.acquire(blocking=False):
+                return
+            try:
+                for _ in self.look(uploads):
+                    pass
+            finally:
+                self._looking.release()
 
         threading.Thread(target=look, daemon=True).start()
 
@@ -91,12 +97,16 @@ class Catalog:
         name = name or self.default()
         if name is None:
             raise FileNotFoundError(self.empty_message())
-        files = self._folder_files() | self._own_files(uploads)
+        files = self.files(uploads)
         if name not in files:
             raise FileNotFoundError(
                 f"There is no checkpoint {name} in {self.folder}. Choose one from the list, or upload the file."
             )
         return files[name]
+
+    def files(self, uploads: Mapping[str, str] | None = None) -> dict[str, Path]:
+        """Return the file behind each name; `uploads` are the session's own."""
+        return self._folder_files() | self._own_files(uploads)
 
     def empty_message(self) -> str:
         """Say what to do when there is nothing to choose from."""

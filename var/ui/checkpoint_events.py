@@ -26,13 +26,15 @@ from .wiring import AGAIN, AT_ONCE, BESIDE, hear_of
 READING = "Reading"
 # Gradio marks a line of the open list by its number, also when another file has come to stand there: open it anew,
 # unless something is being typed.
+READ_NO_MORE = """() => document.getElementById("checkpoint").removeAttribute("aria-busy")"""
 MARK_THE_CHOSEN = """async (name) => {
     await new Promise(resolve => setTimeout(resolve, 50));
     const list = document.getElementById("checkpoint");
     const field = list.querySelector("input");
     const marked = list.querySelector("[role=option][aria-selected=true]");
-    const isChosen = (label) => label === name || label.startsWith(name + " · ");
-    if (document.activeElement !== field || !marked || isChosen(marked.ariaLabel) || !isChosen(field.value)) {
+    const isAnother = (label) => label !== name && !label.startsWith(name + " · ");
+    const isWrong = marked && isAnother(marked.getAttribute("aria-label"));
+    if (document.activeElement !== field || !isWrong || isAnother(field.value)) {
         list.removeAttribute("aria-busy");
         return;
     }
@@ -74,11 +76,11 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     def chosen(
         name: str, uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
     ) -> Iterator[Updates]:
-        """Look into the checkpoint that was chosen, by the user or, where it is there already, by the page itself."""
-        if name == loaded and not view.asks_for_another(request.session_hash, name):
+        """Look into the checkpoint that was picked, or do nothing where it is the page that shows what is there."""
+        if name == loaded and not view.picked_another(request.session_hash, name):
             yield {panel.found: gr.skip()}
             return
-        is_latest = view.begin(request.session_hash, name)
+        is_latest = view.begin(request.session_hash, name, picked=True)
         if name == loaded:  # the other one is no longer wanted
             yield loaded_now(uploads, loaded, loading)
             return
@@ -182,6 +184,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     view.opened.then(load_first, view.session, [panel.found, panel.details], **BESIDE)
     new_list = panel.found.click(listed, [panel.uploads], [panel.choice], **AT_ONCE)
     new_list.then(None, [panel.choice], None, js=MARK_THE_CHOSEN, **AT_ONCE)
+    new_list.failure(None, None, None, js=READ_NO_MORE, **AT_ONCE)
     # Not `input`, of which Gradio tells twice at once: of two answers a slow browser may lose one.
     looked_into = panel.choice.change(chosen, [panel.choice, *view.session], view.outputs, **AGAIN)
     looked_into.then(read_at_last, [panel.found, *view.session], [panel.found, panel.details], **AT_ONCE)

@@ -15,9 +15,15 @@ from .settings_panel import settings_updates
 
 @dataclass(frozen=True, eq=False)
 class _Ask:
-    """A session's wish to see a checkpoint; one for the same checkpoint later is another wish."""
+    """A session's wish to see a checkpoint; one for the same checkpoint later is another wish.
+
+    Args:
+        name: of the checkpoint.
+        picked: whether it was picked in the list.
+    """
 
     name: str | None
+    picked: bool
 
 
 class CheckpointView:
@@ -44,22 +50,26 @@ class CheckpointView:
         self.outputs += [parts.export.group, *settings.shown(), *parts.statuses, *parts.problems]
         self.outputs += [parts.edit.keep_scales]
 
-    def begin(self, session: str, name: str | None, unasked: bool = False) -> Callable[[], bool]:
+    def begin(
+        self, session: str, name: str | None, *, unasked: bool = False, picked: bool = False
+    ) -> Callable[[], bool]:
         """Begin to look into a checkpoint; returns whether the session has asked for nothing else since.
 
         Args:
             session: its hash.
             name: of the checkpoint.
             unasked: it is the page that looks; what the session asked for before goes on.
+            picked: it was picked in the list.
         """
         if unasked and session in self._asked:
             return lambda: False
-        ask = self._asked[session] = _Ask(name)
+        ask = self._asked[session] = _Ask(name, picked)
         return lambda: self._asked.get(session) is ask
 
-    def asks_for_another(self, session: str, name: str | None) -> bool:
-        """Whether the last checkpoint that a session asked for is another one than this."""
-        return session in self._asked and self._asked[session].name != name
+    def picked_another(self, session: str, name: str | None) -> bool:
+        """Whether what a session asked for last is another checkpoint than this, picked in the list."""
+        ask = self._asked.get(session)
+        return ask is not None and ask.picked and ask.name != name
 
     def leave(self, session: str) -> None:
         """The session is over."""

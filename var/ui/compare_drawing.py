@@ -114,11 +114,12 @@ class Drawing:
         if not self._images:
             return None
         finished = {result.cell.place: result for result in self.results if result.image is not None}
+        sources = {model: source_of(model) for model in {result.cell.model for result in finished.values()}}
         shown = sorted(self._images, key=lambda image: image.place[::-1])
         path = self._folder.path("thumbnail.jpg")
         thumbnail([finished[image.place].image for image in shown]).save(path)
         return KeptRun(
-            tuple(source_of(finished[image.place].cell.model) for image in shown),
+            tuple(sources[finished[image.place].cell.model] for image in shown),
             tuple(image.path for image in shown),
             tuple(image.recipe for image in shown),
             (None,) * len(shown),

@@ -29,7 +29,7 @@ from .compare_panel import (
 )
 from .comparisons import Comparison, Models, ask, carry_out, seconds_of, write_files
 from .fill_events import fill_from
-from .history import KeptRun, is_kept, keep
+from .history import KeptRun, holds, keep
 from .messages import FAILED, NOTHING, STOPPED, USER_ERRORS, error_banner, error_text, status_line, waiting_line
 from .models import Loading
 from .parts import Parts, Updates
@@ -147,14 +147,14 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
         except USER_ERRORS as error:
             yield {panel.status: status_line(NOTHING), panel.problem: error_banner(in_words(error_text(error)))}
             return
-        drawing = Drawing(panel, comparison)
+        drawing, models = Drawing(panel, comparison), session_models(values)
         yield drawing.start()
-        with closing(carry_out(comparison, session_models(values), stop, pace)) as events:
+        with closing(carry_out(comparison, models, stop, pace)) as events:
             for event in events:
                 if drawing.take(event):
                     yield drawing.progress()
-        models = session_models(values)
-        yield drawing.finish(stopped=stop.is_set()) | {panel.kept: drawing.kept_run(models.source)}
+        yield drawing.finish(stopped=stop.is_set())
+        yield {panel.kept: drawing.kept_run(models.source)}
         with TemporaryDirectory() as folder:
             palette = DARK if values[panel.dark] else LIGHT
             picture, bundle = write_files(Path(folder), comparison, drawing.results, palette)
@@ -168,14 +168,15 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
 
     def end(runs: list[KeptRun], kept: KeptRun | None) -> Updates:
         """Take the images into the history, and let the next run begin."""
-        if kept is None or is_kept(runs, kept):
+        if kept is None or holds(runs, kept):
             return may_begin()
         return may_begin() | parts.history.updates(keep(runs, kept))
 
-    def failed(request: gr.Request) -> Updates:
-        """Whatever went wrong, one can go on."""
+    def failed(runs: list[KeptRun], kept: KeptRun | None, request: gr.Request) -> Updates:
+        """Whatever went wrong, one can go on, and the images are kept if they are made."""
         control.leave(request.session_hash)
-        return may_begin() | {panel.status: status_line(NOTHING), panel.problem: error_banner(FAILED)}
+        status = {panel.status: status_line(NOTHING)} if kept is None else {}
+        return end(runs, kept) | status | {panel.problem: error_banner(FAILED)}
 
     def stop(request: gr.Request) -> Updates:
         """End the run at its next block; one that waits is called off at once."""
@@ -226,7 +227,8 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     ended = [panel.run, panel.stop, *parts.history.outputs]
     over = finished.then(end, [parts.history.runs, panel.kept], ended, **AT_ONCE)
     over.then(**refresh)
-    finished.failure(failed, None, [panel.run, panel.stop, panel.status, panel.problem], **AT_ONCE)
+    failures = [*ended, panel.status, panel.problem]
+    finished.failure(failed, [parts.history.runs, panel.kept], failures, **AT_ONCE)
     shown = [panel.slider, panel.recipe]
     finished.then(show_pair, [*pair, panel.shown], shown, **AT_ONCE)
     finished.then(None, pair, None, js=MARK_PAIR, **AT_ONCE)

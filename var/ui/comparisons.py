@@ -35,6 +35,7 @@ from .pace import Pace
 
 PICTURE_NAME = "comparison.png"
 BUNDLE_NAME = "comparison.zip"
+BETWEEN_VALUES = " · "  # of the axes, in the label of an image
 FindPath = Callable[[str], Path]
 
 
@@ -102,7 +103,7 @@ def title_of(axes: Sequence[Axis | None]) -> str:
 def cell_label(cell: Cell, axes: Sequence[Axis | None]) -> str:
     """What tells an image from the others: its values along the axes."""
     labels = [f"{axis.title} {axis.labels[index]}" for axis, index in zip(axes, cell.place, strict=True) if axis]
-    return " · ".join(labels)
+    return BETWEEN_VALUES.join(labels)
 
 
 @dataclass(frozen=True)

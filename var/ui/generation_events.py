@@ -14,7 +14,7 @@ from .checkpoint_panel import Choice, choose
 from .classes import choices, to_labels, with_recent
 from .counts import num_images_of
 from .fill_events import values_from
-from .history import KeptRun, is_kept, keep
+from .history import KeptRun, holds, keep
 from .images_panel import Folder, ImagesPanel, picked_updates, replaced_updates, shown_updates
 from .messages import (
     FAILED,
@@ -108,11 +108,12 @@ def wire_generation(
     shown = [panel.gallery, panel.status, panel.problem, panel.shown, panel.bundle]
     buttons = [component for component in panel.of_picked if component is not panel.picked]
     finished = started.then(runs.run, None, [*shown, *buttons], **IN_TURN)
-    told = {panel.shown, panel.picked, history.runs, settings.recent, checkpoint.choice, checkpoint.uploads}
-    ended = [panel.generate, panel.stop, *panel.of_picked, settings.controls["classes"], settings.recent]
-    ended += history.outputs
+    told = {panel.shown, history.runs, settings.recent, checkpoint.choice, checkpoint.uploads}
+    ended = [panel.generate, panel.stop, settings.controls["classes"], settings.recent, *history.outputs]
     over = finished.then(runs.end, told, ended, **AT_ONCE)
-    finished.failure(runs.fail, told, [*ended, panel.status, panel.problem], **AT_ONCE)
+    failed = finished.failure(runs.fail, told, [*ended, panel.status, panel.problem], **AT_ONCE)
+    for event in (over, failed):
+        event.then(runs.enable, [panel.shown, panel.picked], [panel.status, *panel.of_picked], **AT_ONCE)
     panel.stop.click(
         runs.stop,
         [panel.shown, panel.picked],
@@ -229,15 +230,18 @@ class Generation:
         parts, panel, history, settings = self._parts, self._panel, self._parts.history, self._parts.settings
         shown, recent = data[panel.shown], data[settings.recent]
         updates = {panel.generate: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
-        if shown is not None and not is_kept(data[history.runs], shown):
+        if shown is not None and not holds(data[history.runs], shown):
             recent = with_recent(recent, [recipe.class_label for recipe in shown.recipes])
             updates |= {settings.recent: recent, **history.updates(keep(data[history.runs], shown))}
         name, uploads = data[parts.checkpoint.choice], data[parts.checkpoint.uploads]
         description = choose(parts.catalog, parts.holder, name, uploads).description
         updates[settings.controls["classes"]] = gr.update(choices=choices(description, recent))
-        if data[panel.picked] is None:  # an image that was clicked meanwhile is not taken back
-            return updates
-        return updates | picked_updates(panel, shown, data[panel.picked])
+        return updates
+
+    def enable(self, shown: KeptRun | None, picked: int | None) -> Updates:
+        """Let something be done with the image that is looked at, which may be another one by now than at the end."""
+        panel = self._panel
+        return {panel.status: gr.skip()} if picked is None else picked_updates(panel, shown, picked)
 
     def fail(self, data: dict[gr.blocks.Block, Any], request: gr.Request) -> Updates:
         """Whatever went wrong, let the next run begin."""
@@ -251,7 +255,8 @@ class Generation:
         updates = {panel.stop: gr.update(interactive=False)}
         if self._control.stop(request.session_hash):
             updates |= {panel.generate: gr.update(interactive=True), panel.status: status_line(STOPPED)}
-            updates |= picked_updates(panel, shown, picked)
+            if picked is not None:
+                updates |= picked_updates(panel, shown, picked)
         return updates
 
     def leave(self, request: gr.Request) -> None:

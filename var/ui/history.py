@@ -102,7 +102,7 @@ def keep(runs: Sequence[KeptRun], run: KeptRun) -> list[KeptRun]:
     return kept
 
 
-def is_kept(runs: Sequence[KeptRun], run: KeptRun) -> bool:
+def holds(runs: Sequence[KeptRun], run: KeptRun) -> bool:
     """Whether a session's runs have this one."""
     return any(run.files == kept.files for kept in runs)
 

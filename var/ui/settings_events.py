@@ -14,9 +14,9 @@ from .fill_events import describe, fill_from, values_from
 from .links import from_query, link_values, to_query
 from .messages import USER_ERRORS, error_text, hint_line
 from .parts import Parts, Updates
+from .remembered import settings_from
 from .restore import Wanted, from_recipe
 from .runs import MOST_IMAGES
-from .visit import settings_from
 from .wiring import AT_ONCE, LATEST, SETTLE
 
 # Without a secure connection browsers have no clipboard; then the link stands in the address bar alone.

@@ -5,6 +5,7 @@ const card = element.closest(".card");
 let came = -Infinity;
 
 const ask = () => {
+  if (!navigator.onLine) return;
   card.querySelector("#checkpoint").setAttribute("aria-busy", "true");
   trigger("click");
 };

@@ -11,7 +11,7 @@ from var.recipe import Recipe, save_png
 from var.ui.catalog import Catalog
 from var.ui.history import KeptRun, Source
 from var.ui.models import Loading
-from var.ui.visit import from_text, to_text
+from var.ui.remembered import MOST_LETTERS, from_text, to_text
 
 RECIPE = Recipe(SamplingOptions((1,), (5,)), "Bee", "a.pth", "0123456789", 16, 4, "cpu", "float32")
 
@@ -93,11 +93,57 @@ def test_files_of_other_folders_are_not_looked_at(catalog, cache, tmp_path):
         "[" * 100_000,
         json.dumps({"runs": 3, "uploads": {}}),
         json.dumps({"runs": [3], "uploads": {}}),
-        json.dumps({"runs": [{"images": [[1, 0]], "thumbnail": None}], "uploads": {}}),
-        json.dumps({"runs": [{"images": [1], "thumbnail": None}], "uploads": {}}),
         json.dumps({"runs": [], "uploads": {"a": 3, "b": "\0"}}),
         json.dumps({"runs": [], "uploads": []}),
     ],
 )
 def test_what_no_tab_tells_is_nothing(text, catalog, cache):
     assert from_text(text, catalog, cache) == ([], {})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"images": 3},
+        {"images": []},
+        {"images": ["bee.png"]},
+        {"images": [[1, 0]]},
+        {"images": [["CACHE/" + "a" * 300, 0]]},
+        {"sources": []},
+        {"sources": 3},
+        {"sources": [["a.pth"]]},
+        {"sources": [[3, None, None]]},
+        {"sources": [[["a.pth"], None, None]]},
+        {"thumbnail": None},
+        {"title": None},
+        {"labels": None},
+        {"labels": [3]},
+        {"labels": ["one", "too many"]},
+    ],
+)
+def test_a_run_that_is_none_is_left_out(catalog, cache, changes):
+    told = json.loads(to_text([write_run(cache, catalog)], {}))
+    told["runs"].insert(0, told["runs"][0] | changes)
+    (found,), _ = from_text(json.dumps(told).replace("CACHE", str(cache)), catalog, cache)
+    assert found.files == (str(cache / "bee.png"),)
+
+
+def test_uploads_come_back_beside_runs_of_another_version(catalog, cache):
+    (cache / "mine.pth").touch()
+    uploads = {"mine.pth (uploaded)": str(cache / "mine.pth")}
+    text = json.dumps({"runs": [{"files": [], "checkpoint": "a.pth"}], "uploads": uploads})
+    assert from_text(text, catalog, cache) == ([], uploads)
+
+
+def test_labels_from_a_browser_are_one_line_of_letters(catalog, cache):
+    run = replace(write_run(cache, catalog), title="A\n" * 300, labels=("\ud800\n" * 300 + " · Seed 1",))
+    (found,), _ = from_text(to_text([run], {}), catalog, cache)
+    assert "\n" not in found.title + found.labels[0]
+    (found.title + found.labels[0]).encode()
+
+
+def test_the_oldest_of_very_many_runs_are_not_told(catalog, cache):
+    run = write_run(cache, catalog)
+    many = replace(run, files=run.files * 256, sources=run.sources * 256, labels=("a long label " * 20,) * 256)
+    text = to_text([many] * 50, {})
+    assert len(text) <= MOST_LETTERS and 5 < len(json.loads(text)["runs"]) < 50
