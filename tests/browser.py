@@ -206,6 +206,7 @@ class Visitor:
         self.page.locator("#generate").click()
         self.page.locator("#status .state:not([data-before])", has_text=re.compile(r"\d images? in ")).wait_for()
         self.wait_for_finished()
+        self.page.locator("#generate:not([disabled])").wait_for()
 
     def wait_for_finished(self) -> None:
         """Wait until the finished images have taken the previews' places."""

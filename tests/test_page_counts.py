@@ -1,5 +1,7 @@
 """A number of images for each class, in a real browser, on a tiny random model."""
 
+import re
+
 import pytest
 from browser import serve
 from tiny import write_trainer_file
@@ -65,10 +67,33 @@ def test_too_many_are_told_at_once(visitor):
     visitor.wait_for("counts", "80 images in all; at most 64 are made at a time")
 
 
+def test_a_number_that_is_typed_while_the_list_comes_anew_stays(visitor):
+    held = []
+
+    def hold_the_list(route):
+        response = route.fetch()
+        if "most_a_class" in response.text():
+            held.append((route, response))
+        else:
+            route.fulfill(response=response)
+
+    visitor.page.route("**/run/predict", hold_the_list)
+    visitor.page.locator("#classes input").fill("Dog")
+    with visitor.page.expect_request(lambda request: '"most_a_class"' in (request.post_data or "")):
+        visitor.page.locator("#classes").get_by_role("option", name="Dog").click()
+    visitor.page.get_by_role("button", name="One more of Bee").click()
+    while not held:
+        visitor.page.wait_for_timeout(50)
+    for route, response in held:
+        route.fulfill(response=response)
+    visitor.wait_for("counts", "9 images in all")
+    assert number_of(visitor, "Bee").input_value() == "3"
+
+
 def test_no_class_has_no_number(visitor):
     visitor.page.locator("#classes").get_by_role("button", name="Clear").click()
     visitor.wait_for("counts", "0 images in all")
-    assert visitor.text("generate") == "Generate"
+    visitor.page.locator("#generate", has_text=re.compile(r"^\s*Generate\s*$")).wait_for()
 
 
 def test_the_button_says_how_many_images_it_makes(visitor):

@@ -7,12 +7,15 @@ import gradio as gr
 
 from ..options import CFG_CURVES
 from ..recipe import option_names
-from .by_scale import CONTROLS, followed, own_values
+from .by_scale import CONTROLS, followed
 from .fill_events import values_from
 from .parts import Updates
 from .sampling_controls import CURVE_CONTROLS
 from .settings_panel import SettingsPanel
 from .wiring import AT_ONCE, LATEST
+
+# Guidance that is drawn is its own curve: the controls of the curve say so at once.
+DRAWN = "(bars, ...curve) => [null, ...(bars?.rows?.cfg_scale?.own ? [null, 0, 0] : curve)]"
 
 
 def wire_by_scale(panel: SettingsPanel) -> None:
@@ -29,17 +32,11 @@ def wire_by_scale(panel: SettingsPanel) -> None:
             updates[controls["cfg_curve"]] = CFG_CURVES[0]
         return updates
 
-    def drawn(value: Any) -> Updates:
-        updates = {panel.presets: None}
-        if "cfg_scale" in own_values(value):
-            updates |= {controls["cfg_curve"]: None, controls["cfg_start"]: 0, controls["cfg_end"]: 0}
-        return updates
-
     def reset(data: dict[gr.blocks.Block, Any], event: gr.EventData) -> Updates:
         return follow(event.row, data) if event.row in CONTROLS else {panel.presets: None}
 
     asked = {bars, *told.values()}
     for name in sorted({control for row in CONTROLS.values() for control in row}):
         controls[name].input(partial(follow, name), asked, [bars, controls["cfg_curve"]], **at_once)
-    bars.input(drawn, [bars], [panel.presets, *curve], **at_once)
+    bars.input(None, [bars, *curve], [panel.presets, *curve], js=DRAWN, **AT_ONCE)
     bars.click(reset, asked, [panel.presets, bars, controls["cfg_curve"]], **at_once)

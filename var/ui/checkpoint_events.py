@@ -18,15 +18,15 @@ from .checkpoint_panel import (
     kind_of,
 )
 from .checkpoint_view import CheckpointView
-from .messages import hint_line
+from .messages import error_banner, hint_line
 from .models import Loading
 from .parts import Parts, Updates
 from .wiring import AGAIN, AT_ONCE, BESIDE, hear_of
 
 READING = "Reading"
+READ_NO_MORE = """() => document.getElementById("checkpoint").removeAttribute("aria-busy")"""
 # Gradio marks a line of the open list by its number, also when another file has come to stand there: open it anew,
 # unless something is being typed.
-READ_NO_MORE = """() => document.getElementById("checkpoint").removeAttribute("aria-busy")"""
 MARK_THE_CHOSEN = """async (name) => {
     await new Promise(resolve => setTimeout(resolve, 50));
     const list = document.getElementById("checkpoint");
@@ -98,6 +98,8 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         if kind == "vqvae":
             yield keep_vqvae(name, with_upload, loaded, loading)
             return
+        if kind == "var":  # it stays in the list, also when something else is chosen while it is read
+            yield {panel.uploads: with_upload}
         choice = choose(catalog, holder, name, with_upload, replace(loading, weights=None))
         if choice.problem is None:
             yield from view.take(name, with_upload, loaded, loading, replace(loading, weights=None), is_latest)
@@ -105,7 +107,10 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         if kind == "other":
             Path(path).unlink(missing_ok=True)
             with_upload = uploads
-        yield view.refuse(choice, with_upload, loaded, loading)
+        if is_latest():
+            yield view.refuse(choice, with_upload, loaded, loading)
+        else:
+            yield {panel.problem: error_banner(choice.problem)}
 
     def keep_vqvae(name: str, uploads: dict[str, str], loaded: str | None, loading: Loading) -> Updates:
         """Keep a VQVAE for the session's other files, and say so."""
@@ -149,16 +154,6 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
             yield {panel.found: reading_line(name)}
             yield from view.take(name, uploads, loaded, loading, Loading(dtype=dtype), is_latest)
 
-    def looked_again(
-        uploads: dict[str, str], loaded: str | None, loading: Loading, version: Any, request: gr.Request
-    ) -> Updates:
-        """Say so when the file changed since it was described: a training goes on, and its newest state is used."""
-        choice = choose(catalog, holder, loaded, uploads, loading) if loaded else Choice(None, None, None)
-        if choice.path is None or choice.problem or holder.version(choice.path) == version:
-            return {panel.found: gr.skip()}  # of a problem whoever generates is told
-        view.begin(request.session_hash, loaded)  # what is being loaded was the file before
-        return view.show(choice, uploads, is_new=False, news=f"{Path(choice.name).name} changed: read again.")
-
     def loaded_now(uploads: dict[str, str], loaded: str | None, loading: Loading) -> Updates:
         """Show what the model takes after a run."""
         choice = choose(catalog, holder, loaded, uploads, loading) if loaded else Choice(None, None, None)
@@ -180,6 +175,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         view.leave(request.session_hash)
 
     blocks.unload(leave)
+    hear_of([panel.choice.change, panel.upload.upload, panel.weights.input, panel.precision.input, panel.offer.click])
     view.opened = blocks.load(opened, None, view.outputs, **AT_ONCE)
     view.opened.then(load_first, view.session, [panel.found, panel.details], **BESIDE)
     new_list = panel.found.click(listed, [panel.uploads], [panel.choice], **AT_ONCE)
@@ -195,7 +191,22 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     unloaded = panel.unload.click(holder.unload, None, None, **AT_ONCE)
     unloaded.then(loaded_now, view.session, [panel.found, panel.details], **AT_ONCE)
     panel.details_group.expand(loaded_now, view.session, [panel.found, panel.details], **AT_ONCE)
-    for images in (parts.images, parts.edit.images):
-        images.generate.click(looked_again, [*view.session, panel.version], view.outputs, **AT_ONCE)
-    hear_of([panel.choice.change, panel.upload.upload, panel.weights.input, panel.precision.input, panel.offer.click])
     return view
+
+
+def wire_changed_file(parts: Parts, view: CheckpointView) -> None:
+    """Let Generate look whether the file changed; after the runs are wired, for those take down first what is asked."""
+    panel, catalog, holder = parts.checkpoint, parts.catalog, parts.holder
+
+    def look_again(
+        uploads: dict[str, str], loaded: str | None, loading: Loading, version: Any, request: gr.Request
+    ) -> Updates:
+        """Say so when the file changed since it was described: a training goes on, and its newest state is used."""
+        choice = choose(catalog, holder, loaded, uploads, loading) if loaded else Choice(None, None, None)
+        if choice.path is None or choice.problem or holder.version(choice.path) == version:
+            return {panel.found: gr.skip()}  # of a problem whoever generates is told
+        view.begin(request.session_hash, loaded)  # what is being loaded was the file before
+        return view.show(choice, uploads, is_new=False, news=f"{Path(choice.name).name} changed: read again.")
+
+    for images in (parts.images, parts.edit.images):
+        images.generate.click(look_again, [*view.session, panel.version], view.outputs, **AT_ONCE)

@@ -42,6 +42,11 @@ ASK_THEME = "() => [document.body.classList.contains('dark')]"
 SHOW_GRID_ON_A_PHONE = """() => {
   if (matchMedia("(max-width: 760px)").matches) document.getElementById("compare-status").scrollIntoView();
 }"""
+# The image that was clicked goes right, the one that was there goes left.
+PUT_RIGHT = """(first, second) => {
+  const number = Number(document.getElementById("compare-grid").dataset.clicked);
+  return number === second ? [first, second] : [second, number];
+}"""
 # The two images of the slider are marked in the grid, without drawing it again.
 MARK_PAIR = """(first, second) => {
   for (const button of document.querySelectorAll("#compare-grid [data-image]")) {
@@ -187,22 +192,15 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     def leave(request: gr.Request) -> None:
         control.leave(request.session_hash)
 
-    def click(first: int | None, second: int | None, shown: tuple[ShownImage, ...], event: gr.EventData) -> tuple:
-        """The image that was clicked goes right, the one that was there goes left."""
-        number = event.image
-        if not isinstance(number, int) or not 0 <= number < len(shown):
-            return first, second
-        return (first, second) if number == second else (second, number)
-
     def show_pair(first: int | None, second: int | None, shown: tuple[ShownImage, ...]) -> Updates:
-        if first is None or second is None or max(first, second) >= len(shown):
+        if not all(isinstance(number, int) and 0 <= number < len(shown) for number in (first, second)):
             return {panel.recipe: ""}
         left, right = shown[first], shown[second]
         return {panel.slider: (left.path, right.path), panel.recipe: pair_html(left, right)}
 
     def restore(second: int | None, shown: tuple[ShownImage, ...], uploads: dict[str, str], loaded: str | None) -> Any:
         """Put the settings of the right image into the controls."""
-        if second is None or second >= len(shown):
+        if not isinstance(second, int) or not 0 <= second < len(shown):
             return None
         return from_recipe(shown[second].recipe, parts.catalog, uploads, loaded)
 
@@ -233,7 +231,7 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     finished.then(show_pair, [*pair, panel.shown], shown, **AT_ONCE)
     finished.then(None, pair, None, js=MARK_PAIR, **AT_ONCE)
     panel.stop.click(stop, None, [panel.run, panel.stop, panel.status], **AT_ONCE)
-    panel.grid.click(click, [*pair, panel.shown], pair, **AT_ONCE | LATEST)
+    panel.grid.click(None, pair, pair, js=PUT_RIGHT, **AT_ONCE)
     # Both change at once; what holds after the last change counts.
     chosen, latest = [panel.first.change, panel.second.change], AT_ONCE | LATEST
     gr.on(chosen, show_pair, [*pair, panel.shown], shown, **latest)

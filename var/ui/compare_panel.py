@@ -43,7 +43,9 @@ LIMITS = f"At most {MOST_CELLS} images at a time."
 # The grid is a table of buttons; a click tells which image it was.
 TELL_CELL = """element.addEventListener("click", event => {
   const button = event.target.closest("[data-image]");
-  if (button) trigger("click", {image: Number(button.dataset.image)});
+  if (!button) return;
+  document.getElementById("compare-grid").dataset.clicked = button.dataset.image;
+  trigger("click");
 });"""
 
 

@@ -26,12 +26,29 @@ def create_counts() -> gr.HTML:
     )
 
 
-def value_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the list's value for some rows."""
-    return {"rows": list(rows), "most": MOST_IMAGES, "most_a_class": MOST_IMAGES_A_CLASS}
+def value_of(rows: Sequence[Mapping[str, Any]], typed: int | None = None) -> dict[str, Any]:
+    """Return the list's value for some rows.
+
+    Args:
+        rows: label, name and count of each class.
+        typed: what `typed_in` says of the value that these answer; None for rows that hold whatever was typed.
+    """
+    return {"rows": list(rows), "most": MOST_IMAGES, "most_a_class": MOST_IMAGES_A_CLASS, "typed": typed}
 
 
-def rows(description: Description, chosen: Sequence[int], numbers: Mapping[int, int], usual: int) -> dict[str, Any]:
+def typed_in(value: Any) -> int | None:
+    """Return how many numbers were typed before the list's value was sent, so that what is typed meanwhile stays."""
+    typed = value.get("typed") if isinstance(value, dict) else None
+    return typed if type(typed) is int else None
+
+
+def rows(
+    description: Description,
+    chosen: Sequence[int],
+    numbers: Mapping[int, int],
+    usual: int,
+    typed: int | None = None,
+) -> dict[str, Any]:
     """Return the list's value for the chosen classes.
 
     Args:
@@ -39,6 +56,7 @@ def rows(description: Description, chosen: Sequence[int], numbers: Mapping[int, 
         chosen: the list's values, `NO_CLASS` for no class.
         numbers: images by class, as far as they were given.
         usual: images of a class that has no number yet.
+        typed: as in `value_of`.
     """
     names = description.class_names
     return value_of(
@@ -50,7 +68,8 @@ def rows(description: Description, chosen: Sequence[int], numbers: Mapping[int, 
             }
             for label in chosen
             if label == NO_CLASS or 0 <= label < len(names)
-        ]
+        ],
+        typed,
     )
 
 

@@ -1,6 +1,7 @@
 """What happens on Export."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import gradio as gr
 
@@ -20,21 +21,17 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
     """Connect Export; a session's last export is removed when it makes another one or leaves."""
     panel = parts.export
 
-    def begin() -> Updates:
+    def begin(*asked: Any) -> Updates:
+        """Take down what is asked: what is chosen while it waits does not get into it."""
         return {
+            panel.asked: asked,
             panel.start: gr.update(interactive=False),
             panel.files: None,
             panel.progress: writing_html(0, 0),
         }
 
-    def run(
-        format_name: str,
-        dtype: str,
-        before: str | None,
-        uploads: dict[str, str],
-        loaded: str | None,
-        loading: Loading,
-    ) -> Iterator[Updates]:
+    def run(asked: tuple[str, str, dict[str, str], str | None, Loading], before: str | None) -> Iterator[Updates]:
+        format_name, dtype, uploads, loaded, loading = asked
         remove_folder(before)
         if not options.exports:
             return
@@ -66,10 +63,11 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
         """Whatever went wrong, one can go on."""
         return end() | {panel.progress: error_banner(FAILED)}
 
-    started = panel.start.click(begin, None, [panel.start, panel.files, panel.progress], **AT_ONCE)
+    asked = [panel.format, panel.precision, *view.session]
+    started = panel.start.click(begin, asked, [panel.start, panel.files, panel.progress, panel.asked], **AT_ONCE)
     finished = started.then(
         run,
-        [panel.format, panel.precision, panel.folder, *view.session],
+        [panel.asked, panel.folder],
         [panel.progress, panel.files, panel.folder],
         concurrency_id=EXPORT_QUEUE,
         concurrency_limit=1,

@@ -22,6 +22,7 @@ class ExportPanel:
     Args:
         allowed: whether visitors may export.
         folder: session state, where its last export lies.
+        asked: session state, what was asked for at the click.
     """
 
     allowed: bool
@@ -32,6 +33,7 @@ class ExportPanel:
     progress: gr.HTML
     files: gr.File
     folder: gr.State
+    asked: gr.State
 
 
 def create_export_panel(allowed: bool, there: bool, remove: Callable[[str | None], None]) -> ExportPanel:
@@ -62,7 +64,7 @@ def create_export_panel(allowed: bool, there: bool, remove: Callable[[str | None
             elem_id="export-files",
         )
     folder = gr.State(None, delete_callback=remove)
-    return ExportPanel(allowed, group, format_, precision, start, progress, files, folder)
+    return ExportPanel(allowed, group, format_, precision, start, progress, files, folder, gr.State(None))
 
 
 def writing_html(done: int, total: int) -> str:

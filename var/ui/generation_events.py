@@ -100,15 +100,23 @@ def wire_generation(
     started = panel.generate.click(
         runs.begin,
         asked,
-        [settings.controls["seed"], panel.generate, panel.stop, panel.status, panel.problem, *panel.of_picked],
+        [
+            settings.controls["seed"],
+            panel.generate,
+            panel.stop,
+            panel.status,
+            panel.problem,
+            panel.made,
+            *panel.of_picked,
+        ],
         js=SHOW_IMAGES % panel.prefix,
         **AT_ONCE,
     )
     started.then(runs.wait, None, [panel.status], **BESIDE)
-    shown = [panel.gallery, panel.status, panel.problem, panel.shown, panel.bundle]
+    shown = [panel.gallery, panel.status, panel.problem, panel.shown, panel.made, panel.bundle]
     buttons = [component for component in panel.of_picked if component is not panel.picked]
     finished = started.then(runs.run, None, [*shown, *buttons], **IN_TURN)
-    told = {panel.shown, history.runs, settings.recent, checkpoint.choice, checkpoint.uploads}
+    told = {panel.made, history.runs, settings.recent, checkpoint.choice, checkpoint.uploads}
     ended = [panel.generate, panel.stop, settings.controls["classes"], settings.recent, *history.outputs]
     over = finished.then(runs.end, told, ended, **AT_ONCE)
     failed = finished.failure(runs.fail, told, [*ended, panel.status, panel.problem], **AT_ONCE)
@@ -152,6 +160,7 @@ class Generation:
                 panel.stop: gr.update(interactive=True),
                 panel.status: waiting_line(before),
                 panel.problem: "",
+                panel.made: None,
             }
             | picked_updates(panel, None, data[panel.picked])
         )
@@ -195,7 +204,7 @@ class Generation:
             yield {panel.status: status_line(STOPPED)}
         elif frame.finished:
             kept = images.kept_run(frame, order, name)
-            yield {panel.status: status_of(frame)} | shown_updates(panel, kept)
+            yield {panel.status: status_of(frame), panel.made: kept} | shown_updates(panel, kept)
         else:
             yield {panel.status: status_of(frame)} | self._unfinished(images.previews(frame), data[panel.shown])
 
@@ -228,11 +237,11 @@ class Generation:
     def end(self, data: dict[gr.blocks.Block, Any]) -> Updates:
         """Take a finished run into the history, and let the next one begin."""
         parts, panel, history, settings = self._parts, self._panel, self._parts.history, self._parts.settings
-        shown, recent = data[panel.shown], data[settings.recent]
+        made, recent = data[panel.made], data[settings.recent]
         updates = {panel.generate: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
-        if shown is not None and not holds(data[history.runs], shown):
-            recent = with_recent(recent, [recipe.class_label for recipe in shown.recipes])
-            updates |= {settings.recent: recent, **history.updates(keep(data[history.runs], shown))}
+        if made is not None and not holds(data[history.runs], made):
+            recent = with_recent(recent, [recipe.class_label for recipe in made.recipes])
+            updates |= {settings.recent: recent, **history.updates(keep(data[history.runs], made))}
         name, uploads = data[parts.checkpoint.choice], data[parts.checkpoint.uploads]
         description = choose(parts.catalog, parts.holder, name, uploads).description
         updates[settings.controls["classes"]] = gr.update(choices=choices(description, recent))

@@ -19,7 +19,7 @@ from .models import Loading
 from .options import PageOptions
 from .parts import Parts, Updates
 from .turns import StopSignals
-from .wiring import AT_ONCE, QUIET, hear_of
+from .wiring import AGAIN, AT_ONCE, LATER, QUIET, hear_of
 
 HUB_QUEUE = "hub"
 MAX_DOWNLOADS = 2  # at a time
@@ -37,13 +37,12 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
             panel.download: gr.update(interactive=False),
             panel.cancel: gr.update(interactive=True),
             panel.progress: progress_html(0, 0),
+            panel.arrived: None,
             parts.checkpoint.problem: "",
         }
 
-    def run(
-        text: str, uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
-    ) -> Iterator[Updates]:
-        """Download a checkpoint and the VQVAE that belongs to it, then choose it."""
+    def run(text: str, request: gr.Request) -> Iterator[Updates]:
+        """Download a checkpoint and the VQVAE that belongs to it."""
         if not options.hub:
             return
         job = Job(lambda report: fetch(text or "", access, report), signals.of(request.session_hash))
@@ -57,9 +56,22 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
         except USER_ERRORS as error:
             yield {panel.progress: "", parts.checkpoint.problem: error_banner(error_text(error))}
             return
-        yield {panel.progress: meter_html("Downloaded", 1, 1)}
-        name, with_file = add_file(uploads, name, str(path))
+        yield {panel.progress: meter_html("Downloaded", 1, 1), panel.arrived: (name, str(path))}
+
+    def choose_it(
+        arrived: tuple[str, str] | None,
+        uploads: dict[str, str],
+        loaded: str | None,
+        loading: Loading,
+        request: gr.Request,
+    ) -> Iterator[Updates]:
+        """Choose what was downloaded, in the session as it is by now."""
+        if arrived is None:
+            yield {parts.checkpoint.found: gr.skip()}
+            return
+        name, with_file = add_file(uploads, *arrived)
         is_latest = view.begin(request.session_hash, name)
+        yield {parts.checkpoint.uploads: with_file}
         yield from view.take(name, with_file, loaded, loading, replace(loading, weights=None), is_latest)
 
     def end() -> Updates:
@@ -77,17 +89,23 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
 
     panel.model.change(about_html, [panel.model], [panel.about], **AT_ONCE)
     started = panel.download.click(
-        begin, None, [panel.download, panel.cancel, panel.progress, parts.checkpoint.problem], **AT_ONCE
+        begin,
+        None,
+        [panel.download, panel.cancel, panel.progress, panel.arrived, parts.checkpoint.problem],
+        **AT_ONCE,
     )
     finished = started.then(
         run,
-        [panel.model, *view.session],
-        [panel.progress, *view.outputs],
+        [panel.model],
+        [panel.progress, panel.arrived, parts.checkpoint.problem],
         concurrency_id=HUB_QUEUE,
         concurrency_limit=MAX_DOWNLOADS,
         **QUIET,
     )
     finished.then(end, None, [panel.download, panel.cancel], **AT_ONCE)
+    # Not in the moment in which the stream of the download is closed, see `hear_of`.
+    arrived = finished.then(None, None, None, js=LATER, **AT_ONCE)
+    arrived.then(choose_it, [panel.arrived, *view.session], view.outputs, **AGAIN)
     after_failure = [panel.download, panel.cancel, panel.progress, parts.checkpoint.problem]
     finished.failure(failed, None, after_failure, **AT_ONCE)
     panel.cancel.click(cancel, None, None, **AT_ONCE)

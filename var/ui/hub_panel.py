@@ -21,6 +21,7 @@ class HubPanel:
     download: gr.Button
     cancel: gr.Button
     progress: gr.HTML
+    arrived: gr.State
 
 
 def create_hub_panel(visible: bool) -> HubPanel:
@@ -39,7 +40,7 @@ def create_hub_panel(visible: bool) -> HubPanel:
             download = gr.Button("Download", elem_id="hub-download")
             cancel = gr.Button("Cancel", interactive=False, elem_id="hub-cancel")
         progress = gr.HTML("", elem_id="hub-progress")
-    return HubPanel(model, about, download, cancel, progress)
+    return HubPanel(model, about, download, cancel, progress, gr.State(None))
 
 
 def about_html(text: str | None) -> str:

@@ -25,11 +25,12 @@ class ImagesPanel:
     Args:
         prefix: of the ids of its elements: "" in the tab Images.
         shown: session state, the run whose images are shown; None where there is none.
+        made: session state, what came of the last run; None where it made nothing.
         picked: session state, which of them is looked at in large; None where none is.
         picked_text, reuse, vary, edit, scales, download: about that image.
         bundle: makes a zip of all; bundle_file: not shown, the zip.
         recipe: how that image was made, in words.
-        filmed: session state, the image whose scales are shown; None where none are.
+        filmed: session state, the file of the image whose scales are shown; None where none are.
         strip: the scales of the image; animation: the same as a short film. They are shown once they are there.
         is_dark, is_narrow: not shown, how the page looks.
     """
@@ -52,6 +53,7 @@ class ImagesPanel:
     strip: gr.Image
     animation: gr.Image
     shown: gr.State
+    made: gr.State
     picked: gr.State
     filmed: gr.State
     is_dark: gr.Checkbox
@@ -129,6 +131,7 @@ def create_images_panel(status: str, num_images: int, prefix: str = "") -> Image
         recipe,
         strip,
         animation,
+        gr.State(None),
         gr.State(None),
         gr.State(None),
         gr.State(None),

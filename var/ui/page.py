@@ -7,7 +7,7 @@ import gradio as gr
 
 from .api import add_endpoints
 from .catalog import Catalog
-from .checkpoint_events import wire_checkpoint
+from .checkpoint_events import wire_changed_file, wire_checkpoint
 from .checkpoint_panel import create_checkpoint_panel, first_choice
 from .compare_events import wire_compare
 from .compare_panel import create_compare_panel
@@ -118,6 +118,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
             wire_picked(parts, view, wanted, panel)
         wire_history(parts, tabs)
         edited = wire_edit(blocks, parts, view, wanted, tabs)
+        wire_changed_file(parts, view)
         compared = wire_compare(blocks, parts, view, wanted)
         wire_memory(parts, [made, edited, compared, view.uploaded])
     blocks._queue.sleep_when_free = QUEUE_SECONDS

@@ -20,7 +20,7 @@ from .messages import USER_ERRORS, error_banner, error_text, status_line
 from .models import ModelHolder
 from .parts import Parts, Updates
 from .restore import Wanted, from_recipe, varied
-from .wiring import AT_ONCE, IN_TURN, hear_of
+from .wiring import AT_ONCE, EACH, IN_TURN, hear_of
 
 SAVE_FILE = """(file) => {
   if (!file) return;
@@ -63,14 +63,13 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
         return varied(reuse(run, index, name, uploads))
 
     def show_scales(
-        run: KeptRun | None, index: int | None, filmed: int | None, is_dark: bool, is_narrow: bool
+        run: KeptRun | None, index: int | None, filmed: str | None, is_dark: bool, is_narrow: bool
     ) -> Iterator[Updates]:
         """Show the scales of the image, or hide them where they are shown."""
-        if run is None or index is None or index == filmed:
+        if run is None or index is None or run.files[index] == filmed:
             yield {panel.strip: None, panel.animation: None, panel.filmed: None}
             return
         scales: list[Image.Image] = []
-        named = picked_updates(panel, run, index)[panel.picked_text]
         try:
             with closing(film_of(parts.holder, run, index)) as film:
                 for image, patch_nums in film:
@@ -79,7 +78,7 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
         except USER_ERRORS as error:
             source = run.sources[index]
             problem = error_banner(error_text(error, source.path, source.checkpoint))
-            yield {panel.problem: problem, panel.picked_text: named}
+            yield {panel.problem: problem}
             return
         stem, folder = file_stem(run.recipes[index]), Folder(panel.gallery.GRADIO_CACHE)
         strip, animation = folder.path(f"{stem}-scales.png"), folder.path(f"{stem}-scales.webp")
@@ -87,12 +86,19 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
         film_strip(scales, patch_nums, columns, DARK if is_dark else LIGHT).save(strip)
         save_animation(animation, scales)
         yield {
-            panel.filmed: index,
+            panel.filmed: run.files[index],
             panel.strip: strip,
             panel.animation: animation,
             panel.problem: "",
-            panel.picked_text: named,
         }
+
+    def show_film_of_picked(run: KeptRun | None, index: int | None, filmed: str | None) -> Updates:
+        """Name the image that is looked at; a film of another one, which was looked at before, is not shown."""
+        there = run is not None and index is not None
+        text = {panel.picked_text: picked_updates(panel, run, index)[panel.picked_text]}
+        if there and run.files[index] == filmed:
+            return text
+        return text | {panel.strip: None, panel.animation: None, panel.filmed: None}
 
     def make_bundle(run: KeptRun) -> str | None:
         path = Folder(panel.gallery.GRADIO_CACHE).path(f"{file_stem(run.recipes[0])}-and-more.zip")
@@ -104,7 +110,8 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
             raise gr.Error("The images are no longer on the server. Generate them again.") from error
         return path
 
-    panel.gallery.select(picked, [panel.shown], panel.of_picked, **AT_ONCE)
+    hear_of([panel.scales.click])
+    panel.gallery.select(picked, [panel.shown], panel.of_picked, **AT_ONCE | EACH)
     panel.gallery.preview_close(closed, None, panel.of_picked, **AT_ONCE)
     where = [panel.shown, panel.picked, parts.checkpoint.choice, parts.checkpoint.uploads]
     fill_from(panel.reuse.click(reuse, where, [wanted_state], **AT_ONCE), parts, view, wanted_state)
@@ -116,8 +123,12 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
         [panel.filmed, panel.strip, panel.animation, panel.problem, panel.picked_text],
         js=HOW_IT_LOOKS,
         **IN_TURN,
+    ).then(
+        show_film_of_picked,
+        [panel.shown, panel.picked, panel.filmed],
+        [panel.filmed, panel.strip, panel.animation, panel.picked_text],
+        **AT_ONCE,
     ).then(None, None, None, js=SHOW_FILM % panel.prefix, **AT_ONCE)
-    hear_of([panel.scales.click])
     panel.bundle.click(make_bundle, [panel.shown], [panel.bundle_file], **AT_ONCE).success(
         None, [panel.bundle_file], None, js=SAVE_FILE, **AT_ONCE
     )
@@ -140,7 +151,7 @@ def wire_history(parts: Parts, tabs: gr.Tabs) -> None:
         shown_again,
         [history.runs, panel.picked],
         [panel.gallery, panel.shown, panel.bundle, panel.status, tabs, *panel.of_picked],
-        **AT_ONCE,
+        **AT_ONCE | EACH,
     )
 
 

@@ -79,7 +79,7 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
         if not on or description is None:
             return {controls["counts"]: gr.skip()}
         chosen = classes.known_classes(description, chosen)
-        rows = counts.rows(description, chosen, counts.numbers_of(value), usual)
+        rows = counts.rows(description, chosen, counts.numbers_of(value), usual, counts.typed_in(value))
         return {controls["counts"]: rows}
 
     def same_count(on: bool, *others: Any) -> Updates:
@@ -118,9 +118,9 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     wire_by_scale(panel)
     counted = [controls[name] for name in ("by_class", "classes", "counts", "num_images")] + where
     rows = [controls["counts"]]
-    controls["by_class"].input(count_rows, counted, rows, **AT_ONCE)
+    controls["by_class"].input(count_rows, counted, rows, **AT_ONCE | LATEST)
     settled = controls["classes"].change(None, None, None, js=SETTLE, **AT_ONCE)
-    settled.then(count_rows, counted, rows, **AT_ONCE)
+    settled.then(count_rows, counted, rows, **AT_ONCE | LATEST)
     controls["classes"].input(None, None, [panel.class_note], js="() => ''", **AT_ONCE)
     controls["num_images"].input(same_count, counted, rows, **AT_ONCE | LATEST)
     for button, choose_classes, inputs in (

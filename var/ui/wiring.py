@@ -13,8 +13,10 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 AT_ONCE = QUIET | {"queue": False}
 # Answers several times, beside whatever else runs; not in the queue of the model.
 BESIDE = QUIET | {"concurrency_limit": None}
+# Each of many in a row counts, also while the answer to the one before is on its way.
+EACH = {"trigger_mode": "multiple"}
 # As BESIDE, also while the one before goes on: it gives way by itself.
-AGAIN = BESIDE | {"trigger_mode": "multiple"}
+AGAIN = BESIDE | EACH
 # Uses the model, or much of the processor, when its turn comes.
 IN_TURN = QUIET | {"concurrency_id": MODEL_QUEUE, "concurrency_limit": 1}
 # Once more after many changes in a row, with the last values; Gradio heeds it where a function of ours is called.
@@ -27,11 +29,13 @@ LATER = "() => new Promise(resolve => setTimeout(() => resolve([]), 1500))"
 
 
 def hear_of(triggers: Sequence[Callable[..., Any]]) -> None:
-    """Make sure that the page hears of what these events began and put into the queue.
+    """Make sure that the page hears of what these events begin and put into the queue; comes before what they queue.
 
     Gradio has one stream a session for all that is queued. The server closes it when nothing is; what was queued in the
     moment before a browser hears of that has no stream, and would stay unheard until something else is queued. So
-    something is, a little later, which does nothing.
+    something is, a little later, which does nothing. Gradio carries out what hangs on one event one after the other,
+    each when the one before is over; what follows a step that takes no time waits for none of them.
     """
-    later = gr.on(triggers, None, None, None, js=LATER, **AT_ONCE)
-    later.then(lambda: None, None, None, **BESIDE)
+    begun = gr.on(triggers, None, None, None, js="() => []", **AT_ONCE)
+    later = begun.then(None, None, None, js=LATER, **AT_ONCE | EACH)
+    later.then(lambda: None, None, None, **AGAIN)

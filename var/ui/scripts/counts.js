@@ -1,8 +1,11 @@
-// The list of classes with a number each. `props.value` is {rows: [{label, name, count}], most, most_a_class}.
+// The list of classes with a number each. `props.value` is {rows: [{label, name, count}], most, most_a_class, typed}.
 // Rows that the server sends are drawn anew; what is typed here changes the value alone, so that the focus stays.
+// `typed` counts that: of rows that answer an older value the numbers are not taken.
 const list = element.querySelector("ul");
 const total = element.querySelector(".total");
 const rows = () => props.value?.rows ?? [];
+let typed = 0;
+let held = new Map(); // the numbers that are shown, by label
 
 const tell = () => {
   const sum = rows().reduce((before, row) => before + row.count, 0);
@@ -12,7 +15,9 @@ const tell = () => {
 };
 
 const change = (label, count) => {
-  props.value = {...props.value, rows: rows().map((row) => (row.label === label ? {...row, count} : row))};
+  typed += 1;
+  held.set(label, count);
+  props.value = {...props.value, typed, rows: rows().map((row) => (row.label === label ? {...row, count} : row))};
   trigger("change");
   tell();
 };
@@ -47,6 +52,13 @@ const line = ({label, name, count}) => {
 };
 
 const draw = () => {
+  const answered = props.value?.typed ?? null;
+  const isOld = answered !== null && answered < typed;
+  if (answered !== typed) {
+    const kept = rows().map((row) => ({...row, count: (isOld && held.get(row.label)) || row.count}));
+    props.value = {...props.value, typed, rows: kept};
+  }
+  held = new Map(rows().map((row) => [row.label, row.count]));
   list.replaceChildren(...rows().map(line));
   tell();
 };
