@@ -116,6 +116,25 @@ def hold_the_stream(context, message: str) -> None:
 
 
 @contextmanager
+def answers_held_back(page, text: str) -> Iterator[list]:
+    """Hold back, to the end of the block, answers that have some text in them; hands out those that came so far."""
+    held = []
+
+    def hold(route):
+        response = route.fetch()
+        if text in response.text():
+            held.append((route, response))
+        else:
+            route.fulfill(response=response)
+
+    page.route("**/run/predict", hold)
+    yield held
+    page.unroute("**/run/predict", hold)
+    for route, response in held:
+        route.fulfill(response=response)
+
+
+@contextmanager
 def chromium() -> Iterator:
     """Start Chromium; skips the test where there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browser import serve
+from browser import answers_held_back, serve
 from tiny import write_trainer_file
 
 NAMES = ["Ant", "Bee", "<b>Cat</b>", "Dog", "Eel"]
@@ -68,23 +68,12 @@ def test_too_many_are_told_at_once(visitor):
 
 
 def test_a_number_that_is_typed_while_the_list_comes_anew_stays(visitor):
-    held = []
-
-    def hold_the_list(route):
-        response = route.fetch()
-        if "most_a_class" in response.text():
-            held.append((route, response))
-        else:
-            route.fulfill(response=response)
-
-    visitor.page.route("**/run/predict", hold_the_list)
-    visitor.page.locator("#classes input").fill("Dog")
-    visitor.page.locator("#classes").get_by_role("option", name="Dog").click()
-    while not held:
-        visitor.page.wait_for_timeout(50)
-    visitor.page.get_by_role("button", name="One more of Bee").click()
-    for route, response in held:
-        route.fulfill(response=response)
+    with answers_held_back(visitor.page, "most_a_class") as held:
+        visitor.page.locator("#classes input").fill("Dog")
+        visitor.page.locator("#classes").get_by_role("option", name="Dog").click()
+        while not held:
+            visitor.page.wait_for_timeout(50)
+        visitor.page.get_by_role("button", name="One more of Bee").click()
     visitor.wait_for("counts", "9 images in all")
     assert number_of(visitor, "Bee").input_value() == "3"
 

@@ -4,7 +4,7 @@ from contextlib import closing
 from threading import Event
 
 import pytest
-from browser import PATIENCE, Visitor, hold_the_stream, serve, step_by_step
+from browser import PATIENCE, Visitor, answers_held_back, hold_the_stream, serve, step_by_step
 from PIL import Image
 from tiny import tiny_var_config, write_trainer_file
 
@@ -242,24 +242,15 @@ def test_a_run_is_heard_of_that_begins_while_a_slow_network_closes_the_stream(br
 
 def test_an_image_that_is_clicked_as_its_run_ends_stays_clicked(visit):
     visitor = visit()
-    held = []
-
-    def hold_the_end(route):
-        response = route.fetch()
-        if "images, seeds" in response.text():  # as the history has it
-            held.append((route, response))
-        else:
-            route.fulfill(response=response)
-
-    visitor.page.route("**/run/predict", hold_the_end)
-    visitor.page.locator("#generate").click()
-    visitor.wait_for("status", "images in")
-    visitor.page.locator("#images .thumbnail-lg").nth(1).click()
-    visitor.page.locator("#download:not([disabled])").wait_for()
-    for route, response in held:
-        route.fulfill(response=response)
+    with answers_held_back(visitor.page, "images, seeds") as held:  # as the history has it
+        visitor.page.locator("#generate").click()
+        visitor.wait_for("status", "images in")
+        visitor.page.locator("#images .thumbnail-lg").nth(1).click()
+        visitor.page.locator("#download:not([disabled])").wait_for()
+        while not held:
+            visitor.page.wait_for_timeout(50)
     is_ready(visitor)
-    assert len(held) == 1 and visitor.page.locator("#download").is_enabled()
+    assert visitor.page.locator("#download").is_enabled()
     assert "seed 1" in visitor.text("picked-text")
 
 
