@@ -129,9 +129,9 @@ def answers_held_back(page, text: str) -> Iterator[list]:
 
     page.route("**/run/predict", hold)
     yield held
-    page.unroute("**/run/predict", hold)
     for route, response in held:
         route.fulfill(response=response)
+    page.unroute("**/run/predict", hold)
 
 
 @contextmanager
