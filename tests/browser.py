@@ -4,7 +4,7 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Semaphore
@@ -99,6 +99,7 @@ def step_by_step() -> Iterator[Steps]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Previewer, "offer", wait_and_offer)
+        patch.setattr("var.ui.generation_events.LEAST_SECONDS", 0)
         try:
             yield steps
         finally:
@@ -116,22 +117,29 @@ def hold_the_stream(context, message: str) -> None:
 
 
 @contextmanager
-def answers_held_back(page, text: str) -> Iterator[list]:
-    """Hold back, to the end of the block, answers that have some text in them; hands out those that came so far."""
-    held = []
+def answers_held_back(page, text: str) -> Iterator[Callable[[], None]]:
+    """Hold back, to the end of the block, answers that have some text in them; hands out what waits for the first."""
+    held, given = [], []  # routes with their answers
 
     def hold(route):
         response = route.fetch()
-        if text in response.text():
+        if text in response.text() and not given:
             held.append((route, response))
         else:
             route.fulfill(response=response)
 
+    def wait() -> None:
+        for _ in range(PATIENCE // 50):
+            if held:
+                return
+            page.wait_for_timeout(50)  # lets answers come
+        raise AssertionError(f"no answer had {text!r} in it")
+
     page.route("**/run/predict", hold)
-    yield held
-    for route, response in held:
+    yield wait
+    given.extend(held)
+    for route, response in given:
         route.fulfill(response=response)
-    page.unroute("**/run/predict", hold)
 
 
 @contextmanager

@@ -85,10 +85,15 @@ def test_stop_keeps_the_images_that_are_finished(visit):
     visitor.wait_for("found", "48×48")
     visitor.set("num-images", 12)
     visitor.set("seed", 0)
-    visitor.page.locator("#generate").click()
-    visitor.page.locator("#status", has_text=re.compile(r"images (9|17|25|33) to \d+ of 48")).wait_for()
-    visitor.page.locator("#stop").click()
-    visitor.wait_for("status", "Stopped")
+    with step_by_step() as steps:
+        visitor.page.locator("#generate").click()
+        for _ in range(len(MANY_SCALES) + 1):
+            steps.next()
+        visitor.wait_for("status", "images 9 to 16 of 48")
+        visitor.page.locator("#stop").click()
+        visitor.page.locator("#stop[disabled]").wait_for()
+        steps.go_on()
+        visitor.wait_for("status", "Stopped")
     count = int(re.search(r"(\d+) of 48 images are done", visitor.text("status"))[1])
     visitor.wait_for_finished()
     assert count % 8 == 0 and 0 < count < 48

@@ -206,7 +206,7 @@ def test_two_images_stand_side_by_side(visitor):
     grid = visitor.page.locator("#compare-grid")
     for label in ("Guidance 4", "Guidance 1", "Guidance 4"):
         grid.get_by_role("button", name=label).click()
-    visitor.page.locator('#compare-grid [aria-label="Guidance 4"][data-side="B"]').wait_for()
+        visitor.page.locator(f'#compare-grid [aria-label="{label}"][data-side="B"]').wait_for()
     address = grid.get_by_role("button", name="Guidance 4").locator("img").evaluate("image => image.src")
     name = address.rsplit("/", 1)[-1]
     visitor.page.locator(f'#compare-slider img[src$="{name}"]').first.wait_for()

@@ -68,11 +68,10 @@ def test_too_many_are_told_at_once(visitor):
 
 
 def test_a_number_that_is_typed_while_the_list_comes_anew_stays(visitor):
-    with answers_held_back(visitor.page, "most_a_class") as held:
+    with answers_held_back(visitor.page, "most_a_class") as wait_for_answer:
         visitor.page.locator("#classes input").fill("Dog")
         visitor.page.locator("#classes").get_by_role("option", name="Dog").click()
-        while not held:
-            visitor.page.wait_for_timeout(50)
+        wait_for_answer()
         visitor.page.get_by_role("button", name="One more of Bee").click()
     visitor.wait_for("counts", "9 images in all")
     assert number_of(visitor, "Bee").input_value() == "3"

@@ -242,13 +242,12 @@ def test_a_run_is_heard_of_that_begins_while_a_slow_network_closes_the_stream(br
 
 def test_an_image_that_is_clicked_as_its_run_ends_stays_clicked(visit):
     visitor = visit()
-    with answers_held_back(visitor.page, "images, seeds") as held:  # as the history has it
+    with answers_held_back(visitor.page, "images, seeds") as wait_for_answer:  # as the history has it
         visitor.page.locator("#generate").click()
         visitor.wait_for("status", "images in")
         visitor.page.locator("#images .thumbnail-lg").nth(1).click()
         visitor.page.locator("#download:not([disabled])").wait_for()
-        while not held:
-            visitor.page.wait_for_timeout(50)
+        wait_for_answer()
     is_ready(visitor)
     assert visitor.page.locator("#download").is_enabled()
     assert "seed 1" in visitor.text("picked-text")

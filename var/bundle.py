@@ -10,15 +10,16 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 from PIL import Image
 
 from . import __version__
+from .axes import BETWEEN_VALUES
 from .pictures.sheets import labelled_sheet
-from .recipe import Recipe, png_bytes
+from .recipe import Recipe, caption, png_bytes
 
 SHEET_NAME = "contact_sheet.png"
 LIST_NAME = "images.json"
 SHEET_COLUMNS = 6
 THUMBNAIL_SIDE = 256
-MOST_NAME_LETTERS = 40
-MOST_LABEL_LETTERS = 100
+MOST_NAME_LETTERS = 40  # of a class, in the name of a file
+MOST_LABEL_LETTERS = 100  # of a label, in the name of a file
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can say
 
 
@@ -30,7 +31,7 @@ def write_bundle(file: BinaryIO, images: Iterable[tuple[Image.Image, Recipe]], l
     Args:
         file: open for writing; it need not be seekable.
         images: each with its recipe.
-        labels: what tells each image from the others, as values between " · "; () where class and seed do.
+        labels: what tells each image from the others, with `BETWEEN_VALUES`; () where class and seed do.
 
     Returns:
         The number of images.
@@ -46,7 +47,7 @@ def write_bundle(file: BinaryIO, images: Iterable[tuple[Image.Image, Recipe]], l
             archive.writestr(entry(name, ZIP_STORED), png_bytes(image, recipe))
             listed.append({"file": name} | ({"label": label} if label else {}) | recipe.as_dict())
             thumbnails.append(thumbnail(image))
-            captions.append("\n".join(label.split(" · ")) or f"{recipe.class_name or 'no class'}\nseed {recipe.seed}")
+            captions.append(label.replace(BETWEEN_VALUES, "\n") or caption(recipe))
         if not listed:
             raise ValueError("there are no images to put into a zip file")
         sheet = BytesIO()

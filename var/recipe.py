@@ -219,6 +219,16 @@ def png_bytes(image: Image.Image, recipe: Recipe) -> bytes:
     return buffer.getvalue()
 
 
+def name_of(recipe: Recipe) -> str:
+    """The class of an image for people."""
+    return recipe.class_name or "no class"
+
+
+def caption(recipe: Recipe) -> str:
+    """The two lines below an image: enough to make it again."""
+    return f"{name_of(recipe)}\nseed {recipe.seed}"
+
+
 def readable(recipe: Recipe) -> str:
     """The recipe in the two lines that the "PNG info" of other tools take apart: the prompt, then `Name: value, …`."""
     settings = {"Steps": recipe.num_scales, "Sampler": "VAR", "Seed": recipe.seed}

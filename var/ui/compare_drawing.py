@@ -113,13 +113,14 @@ class Drawing:
         """What the history keeps: the images in the order of the grid; None where there are none."""
         if not self._images:
             return None
-        finished = {result.cell.place: result for result in self.results if result.image is not None}
-        sources = {model: source_of(model) for model in {result.cell.model for result in finished.values()}}
-        shown = sorted(self._images, key=lambda image: image.place[::-1])
+        made = [result for result in self.results if result.image is not None]
+        pairs = sorted(zip(made, self._images, strict=True), key=lambda pair: pair[1].place[::-1])
+        made, shown = zip(*pairs, strict=True)
+        sources = {model: source_of(model) for model in {result.cell.model for result in made}}
         path = self._folder.path("thumbnail.jpg")
-        thumbnail([finished[image.place].image for image in shown]).save(path)
+        thumbnail([result.image for result in made]).save(path)
         return KeptRun(
-            tuple(sources[finished[image.place].cell.model] for image in shown),
+            tuple(sources[result.cell.model] for result in made),
             tuple(image.path for image in shown),
             tuple(image.recipe for image in shown),
             (None,) * len(shown),

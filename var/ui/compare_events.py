@@ -29,7 +29,7 @@ from .compare_panel import (
 )
 from .comparisons import Comparison, Models, ask, carry_out, seconds_of, write_files
 from .fill_events import fill_from
-from .history import KeptRun, holds, keep
+from .history import KeptRun, keep
 from .messages import FAILED, NOTHING, STOPPED, USER_ERRORS, error_banner, error_text, status_line, waiting_line
 from .models import Loading
 from .parts import Parts, Updates
@@ -173,7 +173,7 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
 
     def end(runs: list[KeptRun], kept: KeptRun | None) -> Updates:
         """Take the images into the history, and let the next run begin."""
-        if kept is None or holds(runs, kept):
+        if kept is None:
             return may_begin()
         return may_begin() | parts.history.updates(keep(runs, kept))
 
@@ -192,17 +192,20 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     def leave(request: gr.Request) -> None:
         control.leave(request.session_hash)
 
+    def image_at(number: Any, shown: tuple[ShownImage, ...]) -> ShownImage | None:
+        """The image of a number that comes from the page; None where there is none."""
+        return shown[number] if isinstance(number, int) and 0 <= number < len(shown) else None
+
     def show_pair(first: int | None, second: int | None, shown: tuple[ShownImage, ...]) -> Updates:
-        if not all(isinstance(number, int) and 0 <= number < len(shown) for number in (first, second)):
+        left, right = image_at(first, shown), image_at(second, shown)
+        if left is None or right is None:
             return {panel.recipe: ""}
-        left, right = shown[first], shown[second]
         return {panel.slider: (left.path, right.path), panel.recipe: pair_html(left, right)}
 
     def restore(second: int | None, shown: tuple[ShownImage, ...], uploads: dict[str, str], loaded: str | None) -> Any:
         """Put the settings of the right image into the controls."""
-        if not isinstance(second, int) or not 0 <= second < len(shown):
-            return None
-        return from_recipe(shown[second].recipe, parts.catalog, uploads, loaded)
+        image = image_at(second, shown)
+        return image and from_recipe(image.recipe, parts.catalog, uploads, loaded)
 
     refresh = AT_ONCE | LATEST | {"fn": show_plan, "inputs": asked, "outputs": [panel.plan]}
     changed = [component.change for component in (checkpoint.loaded, *controls.values())]
@@ -214,6 +217,7 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     settled = gr.on(changed, None, None, None, js=SETTLE, **AT_ONCE)
     settled.then(**refresh)
     blocks.load(**refresh)
+    hear_of([panel.run.click])
     asked_theme = panel.run.click(None, None, [panel.dark], js=ASK_THEME, **AT_ONCE)
     begun = [panel.run, panel.stop, panel.status, panel.problem, panel.failures, panel.kept]
     started = asked_theme.then(begin, asked, begun, **AT_ONCE)
@@ -243,6 +247,5 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
         **AT_ONCE,
     )
     fill_from(restored, parts, view, wanted_state)
-    hear_of([panel.run.click])
     blocks.unload(leave)
     return over

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
 
-from ..axes import Axis, Names, parse_axis
+from ..axes import BETWEEN_VALUES, Axis, Names, parse_axis
 from ..bundle import entry, write_bundle
 from ..compare import (
     FOLDERS,
@@ -35,7 +35,6 @@ from .pace import Pace
 
 PICTURE_NAME = "comparison.png"
 BUNDLE_NAME = "comparison.zip"
-BETWEEN_VALUES = " · "  # of the axes, in the label of an image
 FindPath = Callable[[str], Path]
 
 

@@ -64,6 +64,7 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
         return end() | {panel.progress: error_banner(FAILED)}
 
     asked = [panel.format, panel.precision, *view.session]
+    hear_of([panel.start.click])
     started = panel.start.click(begin, asked, [panel.start, panel.files, panel.progress, panel.asked], **AT_ONCE)
     finished = started.then(
         run,
@@ -75,4 +76,3 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
     )
     finished.then(end, None, [panel.start], **AT_ONCE)
     finished.failure(failed, None, [panel.start, panel.progress], **AT_ONCE)
-    hear_of([panel.start.click])

@@ -14,7 +14,7 @@ from .checkpoint_panel import Choice, choose
 from .classes import choices, to_labels, with_recent
 from .counts import num_images_of
 from .fill_events import values_from
-from .history import KeptRun, holds, keep
+from .history import KeptRun, keep
 from .images_panel import Folder, ImagesPanel, picked_updates, replaced_updates, shown_updates
 from .messages import (
     FAILED,
@@ -97,18 +97,12 @@ def wire_generation(
 
     asked = {checkpoint.choice, checkpoint.uploads, checkpoint.loading, panel.shown, panel.picked}
     asked |= {*settings.controls.values(), *(editing.components if editing else ())}
+    begun = [settings.controls["seed"], panel.generate, panel.stop, panel.status, panel.problem, panel.made]
+    hear_of([panel.generate.click])
     started = panel.generate.click(
         runs.begin,
         asked,
-        [
-            settings.controls["seed"],
-            panel.generate,
-            panel.stop,
-            panel.status,
-            panel.problem,
-            panel.made,
-            *panel.of_picked,
-        ],
+        begun + panel.of_picked,
         js=SHOW_IMAGES % panel.prefix,
         **AT_ONCE,
     )
@@ -121,14 +115,13 @@ def wire_generation(
     over = finished.then(runs.end, told, ended, **AT_ONCE)
     failed = finished.failure(runs.fail, told, [*ended, panel.status, panel.problem], **AT_ONCE)
     for event in (over, failed):
-        event.then(runs.enable, [panel.shown, panel.picked], [panel.status, *panel.of_picked], **AT_ONCE)
+        event.then(runs.enable, [panel.shown, panel.picked], panel.of_picked, **AT_ONCE)
     panel.stop.click(
         runs.stop,
         [panel.shown, panel.picked],
         [panel.generate, panel.stop, panel.status, *panel.of_picked],
         **AT_ONCE,
     )
-    hear_of([panel.generate.click])
     blocks.unload(runs.leave)
     return over
 
@@ -239,7 +232,7 @@ class Generation:
         parts, panel, history, settings = self._parts, self._panel, self._parts.history, self._parts.settings
         made, recent = data[panel.made], data[settings.recent]
         updates = {panel.generate: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
-        if made is not None and not holds(data[history.runs], made):
+        if made is not None:
             recent = with_recent(recent, [recipe.class_label for recipe in made.recipes])
             updates |= {settings.recent: recent, **history.updates(keep(data[history.runs], made))}
         name, uploads = data[parts.checkpoint.choice], data[parts.checkpoint.uploads]
@@ -250,7 +243,7 @@ class Generation:
     def enable(self, shown: KeptRun | None, picked: int | None) -> Updates:
         """Let something be done with the image that is looked at, which may be another one by now than at the end."""
         panel = self._panel
-        return {panel.status: gr.skip()} if picked is None else picked_updates(panel, shown, picked)
+        return {panel.picked: gr.skip()} if picked is None else picked_updates(panel, shown, picked)
 
     def fail(self, data: dict[gr.blocks.Block, Any], request: gr.Request) -> Updates:
         """Whatever went wrong, let the next run begin."""
@@ -264,8 +257,7 @@ class Generation:
         updates = {panel.stop: gr.update(interactive=False)}
         if self._control.stop(request.session_hash):
             updates |= {panel.generate: gr.update(interactive=True), panel.status: status_line(STOPPED)}
-            if picked is not None:
-                updates |= picked_updates(panel, shown, picked)
+            updates |= self.enable(shown, picked)
         return updates
 
     def leave(self, request: gr.Request) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..pictures.images import contact_sheet
-from ..recipe import Recipe
+from ..recipe import Recipe, caption, name_of
 from .messages import counted
 from .models import Loading
 
@@ -18,16 +18,6 @@ MOST_LATENT_BYTES = 64 << 20  # of a session, in main memory
 THUMBNAIL_SIDE = 256
 MOST_THUMBNAIL_COLUMNS = 4
 MOST_NAMES = 3
-
-
-def name_of(recipe: Recipe) -> str:
-    """Return the class of an image for people."""
-    return recipe.class_name or "no class"
-
-
-def caption(recipe: Recipe) -> str:
-    """Return the two lines below an image: enough to make it again."""
-    return f"{name_of(recipe)}\nseed {recipe.seed}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,7 @@ class KeptRun:
         """Classes, number of images and seeds, or what was compared, in two lines."""
         if self.title:
             return f"{self.title}\n{counted(len(self.recipes))} compared"
-        names = list(dict.fromkeys(recipe.class_name or "no class" for recipe in self.recipes))
+        names = list(dict.fromkeys(map(name_of, self.recipes)))
         more = f" + {len(names) - MOST_NAMES}" if len(names) > MOST_NAMES else ""
         return f"{', '.join(names[:MOST_NAMES])}{more}\n{counted(len(self.recipes))}, {self.seeds}"
 
@@ -100,11 +90,6 @@ def keep(runs: Sequence[KeptRun], run: KeptRun) -> list[KeptRun]:
         left -= old.latent_bytes
         kept.append(old if left >= 0 else replace(old, latents=(None,) * len(old.recipes)))
     return kept
-
-
-def holds(runs: Sequence[KeptRun], run: KeptRun) -> bool:
-    """Whether a session's runs have this one."""
-    return any(run.files == kept.files for kept in runs)
 
 
 def thumbnail(images: Sequence[Image.Image]) -> Image.Image:

@@ -88,6 +88,7 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
         signals.leave(request.session_hash)
 
     panel.model.change(about_html, [panel.model], [panel.about], **AT_ONCE)
+    hear_of([panel.download.click])
     started = panel.download.click(
         begin,
         None,
@@ -109,7 +110,6 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
     after_failure = [panel.download, panel.cancel, panel.progress, parts.checkpoint.problem]
     finished.failure(failed, None, after_failure, **AT_ONCE)
     panel.cancel.click(cancel, None, None, **AT_ONCE)
-    hear_of([panel.download.click])
     blocks.unload(leave)
 
 

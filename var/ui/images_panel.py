@@ -9,8 +9,8 @@ import gradio as gr
 from PIL import Image
 
 from ..bundle import MOST_NAME_LETTERS, plain
-from ..recipe import Recipe, readable, save_png
-from .history import KeptRun, caption, name_of
+from ..recipe import Recipe, caption, name_of, readable, save_png
+from .history import KeptRun
 from .messages import counted, status_line
 
 PREVIEW_QUALITY = 85  # of 100; of JPEG

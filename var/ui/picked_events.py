@@ -94,9 +94,8 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
 
     def show_film_of_picked(run: KeptRun | None, index: int | None, filmed: str | None) -> Updates:
         """Name the image that is looked at; a film of another one, which was looked at before, is not shown."""
-        there = run is not None and index is not None
         text = {panel.picked_text: picked_updates(panel, run, index)[panel.picked_text]}
-        if there and run.files[index] == filmed:
+        if run is not None and index is not None and run.files[index] == filmed:
             return text
         return text | {panel.strip: None, panel.animation: None, panel.filmed: None}
 

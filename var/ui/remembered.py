@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from ..axes import BETWEEN_VALUES
 from ..checkpoints.class_names import clean_name
 from ..compare import MOST_CELLS
 from ..recipe import from_png
 from .catalog import Catalog
 from .checkpoint_panel import folders_of
-from .comparisons import BETWEEN_VALUES
 from .history import MOST_RUNS, KeptRun, Source
 from .links import from_query
 from .messages import USER_ERRORS
@@ -24,7 +24,7 @@ MOST_LETTERS = 2_000_000  # of the text; fifty runs of 64 images have a fifth
 MOST_UPLOADS = 50
 MOST_IMAGES_OF_A_RUN = max(MOST_IMAGES, MOST_CELLS)
 MOST_IMAGES_OF_ALL = MOST_RUNS * MOST_IMAGES
-MOST_LABEL_LETTERS = 500
+MOST_LABEL_LETTERS = 500  # of what a browser tells
 NONSENSE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError)
 
 

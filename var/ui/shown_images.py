@@ -1,6 +1,7 @@
 """The images of a run in progress as the gallery shows them, and the files behind them."""
 
-from .history import KeptRun, Source, caption, thumbnail
+from ..recipe import caption
+from .history import KeptRun, Source, thumbnail
 from .images_panel import Folder
 from .runs import Frame, Order
 
