@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from var.architecture import VARConfig, VQVAEConfig
-from var.build import empty_var, empty_vqvae
+from var.checkpoints.load import empty_var, empty_vqvae
+from var.model.config import VARConfig, VQVAEConfig
 
 ALIGNMENT = 64  # of every tensor in the file, as torch.save has it
 FITS_32 = 0xFFFFFFFF

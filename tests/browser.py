@@ -12,7 +12,7 @@ from threading import Semaphore
 import pytest
 from PIL import Image
 
-from var.previews import Previewer
+from var.engine.previews import Previewer
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -99,7 +99,7 @@ def step_by_step() -> Iterator[Steps]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Previewer, "offer", wait_and_offer)
-        patch.setattr("var.ui.generation_events.LEAST_SECONDS", 0)
+        patch.setattr("var.ui.images.generate.LEAST_SECONDS", 0)
         try:
             yield steps
         finally:

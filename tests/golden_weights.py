@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from var.architecture import VARConfig, VQVAEConfig
-from var.transformer import VAR
-from var.vqvae import VQVAE
+from var.model.config import VARConfig, VQVAEConfig
+from var.model.transformer import VAR
+from var.model.vqvae import VQVAE
 
 FOLDER = Path(__file__).parent / "golden"
 NAMES = ("a", "b", "c")

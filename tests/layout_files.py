@@ -13,9 +13,9 @@ from tiny import tiny_states, tiny_vae_config, tiny_var_config
 from torch import Tensor, nn
 
 from var import read_checkpoint
-from var.export import export_safetensors
-from var.transformer import VAR
-from var.vqvae import VQVAE
+from var.checkpoints.export import export_safetensors
+from var.model.transformer import VAR
+from var.model.vqvae import VQVAE
 
 State = dict[str, Tensor]
 RAW_SEED, EMA_SEED = 0, 5

@@ -13,9 +13,9 @@ from PIL import Image
 from tiny import write_trainer_file
 
 from var import VARPipeline
-from var.recipe import from_png
-from var.ui import generate_api
-from var.ui.runs import carry_out
+from var.engine.runs import carry_out
+from var.outputs.recipe import from_png
+from var.ui.api import generate as generate_api
 
 ROOT = Path(__file__).parents[1]
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]

@@ -9,7 +9,7 @@ from PIL import Image
 from tiny import write_trainer_file
 
 from var import VARPipeline
-from var.recipe import from_png
+from var.outputs.recipe import from_png
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from var.atomic import write_atomically
+from var.formats.atomic import write_atomically
 
 
 def test_replaces_the_file(tmp_path):

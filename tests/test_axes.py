@@ -2,7 +2,7 @@
 
 import pytest
 
-from var.axes import KINDS, MAX_VALUES, Axis, Names, parse_axis
+from var.comparing.axes import KINDS, MAX_VALUES, Axis, Names, parse_axis
 
 NAMES = Names(["ant", "bee", "crane", "dog, wild", "crane", "honey pot"], ["run-ep10.pth", "run-ep20.pth", "other.pth"])
 

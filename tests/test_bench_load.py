@@ -13,11 +13,11 @@ from tiny import tiny_vae_config, tiny_var_config
 
 from var import read_checkpoint
 from var.__main__ import main
-from var.architecture import VQVAEConfig
-from var.build import build_var, check
-from var.commands import bench_load
-from var.commands.bench_load import as_text, load_as_package, load_as_reference, official_config, write_trainer_file
-from var.reading.stored import TensorFile
+from var.checkpoints.load import build_var, check
+from var.cli import bench_load
+from var.cli.bench_load import as_text, load_as_package, load_as_reference, official_config, write_trainer_file
+from var.formats.tensors import TensorFile
+from var.model.config import VQVAEConfig
 
 ROOT = Path(__file__).parents[1]
 MEMORY = 16 << 30  # of a common machine
@@ -37,7 +37,7 @@ def run(capsys, *arguments):
 
 
 def in_process(task, path, depth=1):
-    command = [sys.executable, "-m", "var.commands.bench_load", task, str(path), str(depth)]
+    command = [sys.executable, "-m", "var.cli.bench_load", task, str(path), str(depth)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -145,7 +145,7 @@ def test_a_trainer_file_of_depth_30_loads_in_16_gb(tmp_path, dtype):
     path = write_sparse_trainer_file(tmp_path / "d30.pth", official_config(30), VQVAEConfig())
     assert path.stat().st_size > 24e9
     code = (
-        "import sys, torch; from var import VARPipeline; from var.commands.bench_load import memory_now;"
+        "import sys, torch; from var import VARPipeline; from var.cli.bench_load import memory_now;"
         "pipeline = VARPipeline.from_checkpoint(sys.argv[1], device='cpu', dtype=sys.argv[2]); print(memory_now()[1])"
     )
     done = subprocess.run([sys.executable, "-c", code, path, dtype], cwd=ROOT, capture_output=True, text=True)

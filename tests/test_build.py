@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny import stored, tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
-from var.build import build_var, build_vqvae, check, empty_var
 from var.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from var.checkpoints.load import build_var, build_vqvae, check, empty_var
 from var.errors import CheckpointError
 
 

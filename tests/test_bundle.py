@@ -9,9 +9,9 @@ from zipfile import ZipFile
 import pytest
 from PIL import Image
 
-from var.bundle import LIST_NAME, SHEET_NAME, image_name, write_bundle
-from var.options import SamplingOptions
-from var.recipe import Recipe, from_png
+from var.outputs.recipe import Recipe, from_png
+from var.outputs.zip import LIST_NAME, SHEET_NAME, image_name, write_bundle
+from var.sampling.options import SamplingOptions
 
 RECIPE = Recipe(SamplingOptions([3], [7]), "dog, wild", "a.pth", "0123456789", 16, 4, "cpu", "float32")
 NO_CLASS = replace(RECIPE, options=SamplingOptions([None], [8]), class_name="")

@@ -8,8 +8,8 @@ import torch
 from PIL import Image, ImageChops
 from tiny import write_trainer_file
 
-from var.axes import Axis
-from var.compare import (
+from var.comparing.axes import Axis
+from var.comparing.comparison import (
     IMAGES_AT_ONCE,
     Cell,
     CellResult,
@@ -22,8 +22,8 @@ from var.compare import (
     shared_settings,
 )
 from var.errors import CheckpointError
-from var.options import SamplingOptions
 from var.pipeline import VARPipeline
+from var.sampling.options import SamplingOptions
 
 BASE = Cell(ModelChoice("a.pth"), SamplingOptions((3,), (7,)))
 CLASS_NAMES = ["ant", "bee", "cat", "dog", "emu"]

@@ -6,10 +6,10 @@ import pytest
 import torch
 from tiny import tiny_states, tiny_vae_config
 
-from var import decoding
-from var.decoding import Decoding, decode_latents, decode_parts
-from var.stopping import Stopped
-from var.vqvae import VQVAE
+from var.model.vqvae import VQVAE
+from var.sampling import decoding
+from var.sampling.decoding import Decoding, decode_latents, decode_parts
+from var.sampling.stopping import Stopped
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from var.drawing import BatchDraws, draw_tokens, guide, keep_likely
+from var.sampling.tokens import BatchDraws, draw_tokens, guide, keep_likely
 
 
 def test_top_k_keeps_the_largest_and_their_equals():

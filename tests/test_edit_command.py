@@ -9,7 +9,7 @@ from tiny import write_trainer_file
 
 from var import VARPipeline
 from var.__main__ import main
-from var.recipe import from_png
+from var.outputs.recipe import from_png
 
 NAMES = ["ant", "bee", "cat", "dog", "eel"]
 

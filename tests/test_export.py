@@ -10,13 +10,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny import stored, tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
-from var.build import build_var, build_vqvae
 from var.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from var.checkpoints.export import export_official, export_safetensors
+from var.checkpoints.load import build_var, build_vqvae
 from var.errors import CheckpointError
-from var.export import export_official, export_safetensors
+from var.model.transformer import VAR
+from var.model.vqvae import VQVAE
 from var.pipeline import VARPipeline
-from var.transformer import VAR
-from var.vqvae import VQVAE
 
 NAMES = ["apple", "Birne", "さくらんぼ", "d'e", 'f"g']
 
@@ -177,7 +177,7 @@ def test_nothing_is_left_of_a_failed_write(checkpoint, tmp_path, monkeypatch, wr
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("var.atomic.os.fsync", full)
+    monkeypatch.setattr("var.formats.atomic.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         writer(checkpoint, out)
     assert [path.name for path in out.parent.iterdir()] == ["out.pth"]

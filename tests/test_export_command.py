@@ -11,7 +11,7 @@ from var.checkpoints.checkpoint import read_checkpoint
 @pytest.fixture(autouse=True)
 def empty_checkpoints_folder(tmp_path, monkeypatch):
     """The project's own folder holds a real model, whose VQVAE these tests must not find."""
-    monkeypatch.setattr("var.commands.export.default_folder", lambda: tmp_path / "shelf")
+    monkeypatch.setattr("var.cli.export.default_folder", lambda: tmp_path / "shelf")
 
 
 def test_safetensors_with_size(tmp_path, capsys):

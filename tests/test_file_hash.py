@@ -2,7 +2,7 @@
 
 import pytest
 
-from var.file_hash import BLOCK, HASH_DIGITS, WHOLE_UP_TO, short_hash
+from var.checkpoints.hash import BLOCK, HASH_DIGITS, WHOLE_UP_TO, short_hash
 
 
 def write(path, content):

@@ -5,8 +5,8 @@ import torch
 from tiny import tiny_states, tiny_var_config
 from torch import nn
 
-from var.finite import count_nonfinite, describe_nonfinite
-from var.transformer import VAR
+from var.checkpoints.finite import count_nonfinite, describe_nonfinite
+from var.model.transformer import VAR
 
 
 def test_a_sound_model_has_none_though_its_mask_is_infinite():

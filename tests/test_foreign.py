@@ -11,9 +11,9 @@ from var.checkpoints.checkpoint import read_checkpoint
 from var.checkpoints.foreign import describe_foreign, variant_of_var, variant_of_vqvae
 from var.checkpoints.foreign_models import KINDS
 from var.errors import CheckpointError
-from var.reading.files import open_file
-from var.reading.pickles import StandIn
-from var.reading.stored import StoredTensor
+from var.formats.open import open_file
+from var.formats.pickles import StandIn
+from var.formats.tensors import StoredTensor
 
 
 def described(state: Mapping[str, torch.Tensor]) -> str:

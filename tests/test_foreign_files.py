@@ -15,8 +15,8 @@ from PIL import Image
 from torch import nn
 
 from var.errors import CheckpointError
-from var.reading.files import open_file
-from var.reading.foreign_files import ARCHIVE_KINDS, FILE_KINDS, describe_bytes, describe_zip
+from var.formats.open import open_file
+from var.formats.other_kinds import ARCHIVE_KINDS, FILE_KINDS, describe_bytes, describe_zip
 
 
 def tar_file() -> bytes:

@@ -15,10 +15,10 @@ from hostile_files import small_states, whole_file
 from pickle_bytes import archive
 from safetensors.torch import save
 
-from var.build import build_var, build_vqvae, check
 from var.checkpoints.checkpoint import read_checkpoint
+from var.checkpoints.load import build_var, build_vqvae, check
+from var.checkpoints.plain_values import to_plain
 from var.errors import CheckpointError
-from var.reading.plain_values import to_plain
 
 # Python's own reader of text opcodes says so of letters behind a backslash.
 pytestmark = pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")

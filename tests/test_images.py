@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from var.pictures.images import check_images, contact_sheet, from_pil, open_image, read_image, read_mask, to_pil
+from var.pictures.pixels import check_images, contact_sheet, from_pil, open_image, read_image, read_mask, to_pil
 
 
 def split_image(width, height):

@@ -11,8 +11,8 @@ from var.checkpoints.checkpoint import read_checkpoint
 from var.checkpoints.layouts import LAYOUTS, find_state_dicts
 from var.checkpoints.state_dicts import MAX_DEPTH, official_name
 from var.errors import CheckpointError
-from var.reading.files import FileContent
-from var.reading.pickles import Global, StandIn
+from var.formats.open import FileContent
+from var.formats.pickles import Global, StandIn
 
 PAIRS = [name for name, file in FILES.items() if file.weights is not None]
 

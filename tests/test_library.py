@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save_file
 from tiny import tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
-from var import library
+from var.checkpoints import folder as library
 from var.checkpoints.checkpoint import read_checkpoint
+from var.checkpoints.folder import describe_entry, find_vqvae, fingerprint, list_checkpoints, pair_problem, resolve
 from var.errors import CheckpointError
-from var.library import describe_entry, find_vqvae, fingerprint, list_checkpoints, pair_problem, resolve
 
 
 def labels(folder, **arguments):

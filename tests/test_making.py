@@ -4,8 +4,8 @@ import argparse
 
 import pytest
 
-from var.commands.making import add_sampling_arguments, file_stem, find_class, sampling_settings
-from var.options import SamplingOptions
+from var.cli.sampling_arguments import add_sampling_arguments, file_stem, find_class, sampling_settings
+from var.sampling.options import SamplingOptions
 
 NAMES = ["ant", "Golden Retriever", "cat", "dog", "none"]
 

@@ -5,8 +5,8 @@ import torch
 from tiny import tiny_var_config, write_trainer_file
 
 from var import read_checkpoint
-from var.build import build_var, build_vqvae
-from var.memory import MemoryNeed, advise, available, container_bytes, held, memory_problem, need
+from var.checkpoints.load import build_var, build_vqvae
+from var.checkpoints.memory import MemoryNeed, advise, available, container_bytes, held, memory_problem, need
 
 CPU = torch.device("cpu")
 
@@ -126,6 +126,6 @@ def test_without_a_lower_precision_other_ways_are_named():
 
 def test_memory_of_the_model_that_goes_first_is_free(checkpoint, monkeypatch):
     total = need(checkpoint).total
-    monkeypatch.setattr("var.memory.available", lambda device: total // 2)
+    monkeypatch.setattr("var.checkpoints.memory.available", lambda device: total // 2)
     assert memory_problem(checkpoint, None, CPU, torch.float32) is not None
     assert memory_problem(checkpoint, None, CPU, torch.float32, freed=total) is None

@@ -5,14 +5,14 @@ import torch
 from hub_server import COMMIT, HubClient, HubRepo, serving
 from tiny import tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
+from var.checkpoints.pair import open_pair
 from var.errors import CheckpointError
 from var.hub.known_models import OFFICIAL_REPO, OFFICIAL_VQVAE
-from var.opening import open_pair
 
 OPENER = """
 import json, sys
 from var.errors import CheckpointError
-from var.opening import open_pair
+from var.checkpoints.pair import open_pair
 for line in sys.stdin:
     try:
         pair = open_pair(**json.loads(line))

@@ -6,7 +6,7 @@ import numpy
 import pytest
 import torch
 
-from var.options import SamplingOptions
+from var.sampling.options import SamplingOptions
 
 NUM_CLASSES, NUM_SCALES = 5, 4
 

@@ -4,7 +4,7 @@ import pytest
 from browser import serve
 from tiny import write_trainer_file
 
-from var.recipe import from_png
+from var.outputs.recipe import from_png
 
 ROWS = ("cfg_scale", "temperature", "top_k")
 

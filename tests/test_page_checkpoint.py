@@ -19,7 +19,7 @@ from PIL import Image
 from tiny import tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
 from var import VARPipeline
-from var.recipe import from_png
+from var.outputs.recipe import from_png
 
 NAMES = ["Ant", "Bee", "Cat", "<i>Dog</i>", "Eel"]
 HOSTILE_ARGUMENTS = {"note": '<img id="planted" src="x">'}

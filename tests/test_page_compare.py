@@ -13,7 +13,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from tiny import tiny_var_config, write_trainer_file
 
-from var.recipe import from_png
+from var.outputs.recipe import from_png
 
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
 MANY_SCALES = tuple(range(1, 13))

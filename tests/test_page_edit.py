@@ -6,7 +6,7 @@ from PIL import Image
 from tiny import write_trainer_file
 
 from var import VARPipeline
-from var.recipe import from_png
+from var.outputs.recipe import from_png
 
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
 

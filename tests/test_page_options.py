@@ -8,8 +8,8 @@ from gradio_client.exceptions import AppError
 from tiny import write_trainer_file
 
 from var.checkpoints.checkpoint import read_checkpoint
-from var.memory import need
-from var.ui.models import ModelHolder
+from var.checkpoints.memory import need
+from var.engine.models import ModelHolder
 from var.ui.options import PageOptions
 
 
@@ -74,7 +74,7 @@ def little_memory(checkpoints, monkeypatch):
     path = write_trainer_file(checkpoints / "large.pth", seed=3, optimizer=False)
     needed = need(read_checkpoint(path), dtype=torch.bfloat16).total
     monkeypatch.setattr(ModelHolder, "_held", lambda holder: 0)
-    monkeypatch.setattr("var.ui.models.available", lambda device: needed)
+    monkeypatch.setattr("var.engine.models.available", lambda device: needed)
     yield
     path.unlink()
 

@@ -9,9 +9,9 @@ from PIL import Image
 from tiny import tiny_var_config, write_trainer_file
 
 from var import VARPipeline
-from var.recipe import from_png
-from var.ui import checkpoint_events
-from var.ui.checkpoint_view import CheckpointView
+from var.outputs.recipe import from_png
+from var.ui.checkpoint import events as checkpoint_events
+from var.ui.checkpoint.view import CheckpointView
 
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from golden_weights import NAMES, Golden, load_golden
 
+from var.model.quantizer import resize_area
 from var.pipeline import VARPipeline
-from var.quantizer import resize_area
 
 TOLERANCE = 1e-4
 NUM_CALLS = 6

@@ -13,8 +13,8 @@ import torch
 from pickle_bytes import Raw, call, encode, name, pickled, stack_name, storage, tensor
 
 from var.errors import CheckpointError
-from var.reading.pickles import MAX_STEPS, Global, StandIn, read_pickle
-from var.reading.stored import Storage, StoredTensor, TensorFile
+from var.formats.pickles import MAX_STEPS, Global, StandIn, read_pickle
+from var.formats.tensors import Storage, StoredTensor, TensorFile
 
 SHARED = ["shared"]
 PLAIN = [

@@ -11,10 +11,10 @@ from PIL import Image
 from stopping import StopAtLook
 from tiny import tiny_vae_config, write_trainer_file
 
-from var import sampling
 from var.checkpoints.checkpoint import read_checkpoint
 from var.errors import CheckpointError
 from var.pipeline import VARPipeline
+from var.sampling import sampler as sampling
 
 CALL = dict(class_labels=[0, 3, None], seed=[1, 2, 3], output_type="pt")
 

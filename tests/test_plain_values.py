@@ -6,8 +6,8 @@ import math
 import torch
 from tiny import stored
 
-from var.reading.pickles import Global, StandIn
-from var.reading.plain_values import MAX_VALUES, to_plain
+from var.checkpoints.plain_values import MAX_VALUES, to_plain
+from var.formats.pickles import Global, StandIn
 
 
 def test_plain_values_stay():

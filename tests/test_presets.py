@@ -3,8 +3,8 @@
 import pytest
 
 from var.hub.known_models import KNOWN_MODELS
-from var.options import SamplingOptions
-from var.presets import PRESETS, presets_for
+from var.sampling.options import SamplingOptions
+from var.sampling.presets import PRESETS, presets_for
 
 BY_KEY = {preset.key: preset.settings() for preset in PRESETS}
 

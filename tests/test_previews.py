@@ -7,11 +7,11 @@ import torch
 from stopping import StopAtLook
 from tiny import tiny_states, tiny_vae_config, tiny_var_config
 
-from var import previews
+from var.engine import previews
+from var.engine.previews import Previewer
+from var.model.transformer import VAR
+from var.model.vqvae import VQVAE
 from var.pipeline import VARPipeline
-from var.previews import Previewer
-from var.transformer import VAR
-from var.vqvae import VQVAE
 
 CALL = dict(class_labels=[0, 3, 1], seed=[1, 2, 3])
 

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from tiny import tiny_states, tiny_vae_config
 
-from var.quantizer import MultiScaleQuantizer, area_weights, phi_index, resize_area
-from var.vqvae import VQVAE
+from var.model.quantizer import MultiScaleQuantizer, area_weights, phi_index, resize_area
+from var.model.vqvae import VQVAE
 
 PATCH_NUMS = (1, 2, 3, 4)
 

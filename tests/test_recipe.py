@@ -9,10 +9,8 @@ import torch
 from PIL import Image, PngImagePlugin
 from tiny import write_trainer_file
 
-from var.file_hash import short_hash
-from var.options import SamplingOptions
-from var.pipeline import VARPipeline
-from var.recipe import (
+from var.checkpoints.hash import short_hash
+from var.outputs.recipe import (
     CHUNK,
     MOST_LETTERS,
     READABLE_CHUNK,
@@ -25,6 +23,8 @@ from var.recipe import (
     readable,
     save_png,
 )
+from var.pipeline import VARPipeline
+from var.sampling.options import SamplingOptions
 
 RECIPE = Recipe(
     options=SamplingOptions([3], [7], cfg_scale=2.5, top_k=0, top_p=0.5, more_smooth=True, temperature=0.75),

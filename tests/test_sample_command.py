@@ -8,7 +8,7 @@ from PIL import Image
 from tiny import write_trainer_file
 
 from var.__main__ import main
-from var.recipe import from_png
+from var.outputs.recipe import from_png
 
 NAMES = ["ant", "Golden Retriever", "cat", "dog", "none"]
 

@@ -7,12 +7,12 @@ import torch
 from stopping import StopAtLook
 from tiny import tiny_states, tiny_vae_config, tiny_var_config
 
-from var import sampling
-from var.options import SamplingOptions
-from var.sampling import Known, Lane, generate, keep_at_scales
-from var.stopping import Stopped
-from var.transformer import VAR
-from var.vqvae import VQVAE
+from var.model.transformer import VAR
+from var.model.vqvae import VQVAE
+from var.sampling import sampler as sampling
+from var.sampling.options import SamplingOptions
+from var.sampling.sampler import Known, Lane, generate, keep_at_scales
+from var.sampling.stopping import Stopped
 
 OPTIONS = SamplingOptions([0, 3, None, 1, 2, 2, 4, 0], seed=[5, 0, 7, 7, 2**40, 1, 2, 3], top_k=20)
 

@@ -3,7 +3,7 @@
 import numpy
 import torch
 
-from var.sketch import Sketch
+from var.engine.sketch import Sketch
 
 
 def pairs(count, seed=0):

@@ -7,6 +7,8 @@ import torch
 from pictures import TINY_OPTIONS
 from torch import nn
 
+from var.model.transformer import VAR
+from var.model.vqvae import VQVAE
 from var.training.data import PackedImages, Split
 from var.training.distributed import Processes
 from var.training.loop import (
@@ -22,8 +24,6 @@ from var.training.loop import (
 from var.training.options import make_options
 from var.training.tokenizer import TokenizerStage, initialize_vqvae
 from var.training.transformer import TransformerStage, initialize_var
-from var.transformer import VAR
-from var.vqvae import VQVAE
 
 OPTIONS = make_options("tiny", **TINY_OPTIONS)
 

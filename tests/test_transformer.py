@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import formula_state, tiny_var_config
 
-from var.transformer import VAR, KeyValueCache, drop_path
+from var.model.transformer import VAR, KeyValueCache, drop_path
 
 VARIANTS = [{}, {"shared_adaln": True}, {"attn_l2_norm": False}, {"num_heads": 1, "mlp_ratio": 2.5}]
 

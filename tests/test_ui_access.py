@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from var.ui.access import Access
+from var.engine.access import Access
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import tiny_states, write_trainer_file
 
-from var.ui.catalog import Catalog
+from var.engine.catalog import Catalog
 
 
 @pytest.fixture

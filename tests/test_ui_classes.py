@@ -1,7 +1,7 @@
 """The list of classes."""
 
-from var.ui import classes
-from var.ui.description import Description
+from var.engine.description import Description
+from var.ui.settings import classes
 
 
 def description(num_classes, trained=None):

@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from var.ui.links import from_query, to_query
+from var.ui.settings.links import from_query, to_query
 
 VALUES = {
     "classes": [3, None],

@@ -8,10 +8,10 @@ import pytest
 import torch
 from tiny import tiny_states, write_trainer_file
 
+from var.checkpoints.memory import need
+from var.engine.models import Loading, ModelHolder, TooLargeError
+from var.engine.previews import Previewer
 from var.errors import CheckpointError
-from var.memory import need
-from var.previews import Previewer
-from var.ui.models import Loading, ModelHolder, TooLargeError
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_describing_loads_nothing(holder, path):
 def test_what_does_not_fit_is_refused_with_a_precision_that_does(holder, path, monkeypatch):
     pair = holder.open(path)
     free = need(pair.checkpoint, dtype=torch.bfloat16).total
-    monkeypatch.setattr("var.ui.models.available", lambda device: free)
+    monkeypatch.setattr("var.engine.models.available", lambda device: free)
     with pytest.raises(TooLargeError, match="a.pth: The model needs .* bfloat16") as refused:
         holder.describe(path)
     assert refused.value.offer == "bfloat16"
@@ -162,7 +162,7 @@ def test_the_models_in_memory_count_as_free(holder, path, tmp_path, monkeypatch)
     other = write_trainer_file(tmp_path / "b.pth", seed=5, optimizer=False)
     holder.prepare(path)
     needed = need(holder.open(other).checkpoint).total
-    monkeypatch.setattr("var.ui.models.available", lambda device: needed - holder.resident(path).num_bytes)
+    monkeypatch.setattr("var.engine.models.available", lambda device: needed - holder.resident(path).num_bytes)
     assert holder.describe(other).needed_bytes == needed
 
 

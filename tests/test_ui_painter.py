@@ -7,7 +7,7 @@ import numpy
 import pytest
 from PIL import Image
 
-from var.ui.painter import PNG_ADDRESS, kept_part, value_of
+from var.ui.edit.paint import PNG_ADDRESS, kept_part, value_of
 
 
 def address(mask, kind="PNG"):

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from var.options import SamplingOptions
-from var.recipe import Recipe, save_png
-from var.ui.catalog import Catalog
-from var.ui.history import KeptRun, Source
-from var.ui.models import Loading
-from var.ui.remembered import MOST_LETTERS, from_text, to_text
+from var.engine.catalog import Catalog
+from var.engine.models import Loading
+from var.outputs.recipe import Recipe, save_png
+from var.sampling.options import SamplingOptions
+from var.ui.history.kept_runs import KeptRun, Source
+from var.ui.history.remembered import MOST_LETTERS, from_text, to_text
 
 RECIPE = Recipe(SamplingOptions((1,), (5,)), "Bee", "a.pth", "0123456789", 16, 4, "cpu", "float32")
 

@@ -6,14 +6,14 @@ import pytest
 from tiny import write_trainer_file
 
 from var import VARPipeline
-from var.options import SamplingOptions
-from var.recipe import make_recipes
-from var.ui.by_scale import for_controls
-from var.ui.catalog import Catalog
-from var.ui.description import Description
-from var.ui.fill_events import dtype_for
-from var.ui.models import Loading, ModelHolder
-from var.ui.restore import Wanted, fitted, from_recipe, varied
+from var.engine.catalog import Catalog
+from var.engine.description import Description
+from var.engine.models import Loading, ModelHolder
+from var.outputs.recipe import make_recipes
+from var.sampling.options import SamplingOptions
+from var.ui.settings.bars import for_controls
+from var.ui.settings.fill import dtype_for
+from var.ui.settings.restore import Wanted, fitted, from_recipe, varied
 
 DESCRIPTION = Description("", ("Ant", "Bee", "Cat"), 64, 16, "CPU, float32", None, (1, 2, 3, 4))
 

@@ -5,9 +5,9 @@ import threading
 import pytest
 from tiny import write_trainer_file
 
-from var.ui.models import ModelHolder
-from var.ui.pace import Pace
-from var.ui.runs import Order, carry_out
+from var.engine.models import ModelHolder
+from var.engine.pace import Pace
+from var.engine.runs import Order, carry_out
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Who may compute."""
 
-from var.ui.turns import Line, RunControl, StopSignals
+from var.engine.queue import Line, RunControl, StopSignals
 
 
 def test_a_stop_reaches_its_own_session_alone():

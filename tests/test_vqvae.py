@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import tiny_states, tiny_vae_config
 
-from var.vqvae import VQVAE
+from var.model.vqvae import VQVAE
 
 PATCH_NUMS = (1, 2, 3, 4)
 

@@ -11,11 +11,11 @@ import torch
 from golden_weights import golden_tensor
 from torch import Tensor, nn
 
-from var.architecture import VARConfig, VQVAEConfig
-from var.reading.files import open_file
-from var.reading.stored import StoredTensor
-from var.transformer import VAR
-from var.vqvae import VQVAE
+from var.formats.open import open_file
+from var.formats.tensors import StoredTensor
+from var.model.config import VARConfig, VQVAEConfig
+from var.model.transformer import VAR
+from var.model.vqvae import VQVAE
 
 CONSTANT_BUFFERS = ("lvl_1L", "attn_bias_for_masking", "zero_k_bias", "ema_vocab_hit_SV")
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m var COMMAND ...`; each command is a module of `var.commands`."""
+"""The command line: `python -m var COMMAND ...`; each command is a module of `var.cli`."""
 
 import argparse
 import sys
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 def available_commands() -> dict[str, str]:
     """The commands whose module is there, with a line on each."""
-    package = f"{__package__}.commands"
+    package = f"{__package__}.cli"
     return {name: summary for name, summary in COMMANDS.items() if find_spec(f"{package}.{name}") is not None}
 
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description = f"{summary[0].upper()}{summary[1:]}."
         subparser = subparsers.add_parser(name, help=summary, description=description)
         if name == chosen:
-            module = import_module(f".commands.{name}", __package__)  # only this one: others may need a second
+            module = import_module(f".cli.{name}", __package__)  # only this one: others may need a second
             module.add_arguments(subparser)
     args = parser.parse_args(argv)
     try:

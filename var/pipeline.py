@@ -10,21 +10,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .build import build_var, build_vqvae
 from .checkpoints.checkpoint import Checkpoint, read_checkpoint
 from .checkpoints.checkpoint_classes import read_classes
-from .decoding import Decoding, decode_latents, decode_parts
+from .checkpoints.folder import check_pair, resolve
+from .checkpoints.hash import short_hash
+from .checkpoints.load import build_var, build_vqvae
+from .checkpoints.pair import open_pair
 from .device import choose_device, choose_dtype, prepare_device
-from .file_hash import short_hash
-from .library import check_pair, resolve
-from .opening import open_pair
-from .options import SamplingOptions, is_whole
-from .pictures.images import check_images, read_image, read_mask, to_pil
-from .sampling import Known, generate, keep_at_scales
-from .steps import Result, Step
-from .stopping import Stopped, StopSignal
-from .transformer import VAR
-from .vqvae import VQVAE
+from .model.transformer import VAR
+from .model.vqvae import VQVAE
+from .pictures.pixels import check_images, read_image, read_mask, to_pil
+from .sampling.decoding import Decoding, decode_latents, decode_parts
+from .sampling.options import SamplingOptions, is_whole
+from .sampling.sampler import Known, generate, keep_at_scales
+from .sampling.steps import Result, Step
+from .sampling.stopping import Stopped, StopSignal
 
 OUTPUT_TYPES = ("pil", "pt")
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..architecture import VARConfig, VQVAEConfig
 from ..errors import CheckpointError
-from ..reading.files import FileContent, open_file
-from ..reading.garbage import paused_collection
-from ..reading.stored import StoredTensor
-from .inference import infer_vae_config, infer_var_config
+from ..formats.garbage import paused_collection
+from ..formats.open import FileContent, open_file
+from ..formats.tensors import StoredTensor
+from ..model.config import VARConfig, VQVAEConfig
 from .layouts import find_state_dicts
+from .sizes import infer_vae_config, infer_var_config
 
 BUFFERS = ("lvl_1L", "attn_bias_for_masking", "zero_k_bias", "ema_vocab_hit_SV")
 WEIGHTS_NAMES = {"ema": "EMA", "raw": "raw"}

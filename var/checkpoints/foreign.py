@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..reading.pickles import Global, StandIn
-from ..reading.stored import StoredTensor
+from ..formats.pickles import Global, StandIn
+from ..formats.tensors import StoredTensor
 from .foreign_models import KINDS, Kind
 
 State = Mapping[str, StoredTensor]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..reading.stored import StoredTensor
+from ..formats.tensors import StoredTensor
 
 MAX_GROUPS = 3  # of keys named in a message
 MAX_PARTS = 24  # of a name; no model has more

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..errors import CheckpointError
-from ..reading.files import FileContent
-from ..reading.stored import StoredTensor
+from ..formats.open import FileContent
+from ..formats.tensors import StoredTensor
 from .foreign import describe_foreign, variant_of_var, variant_of_vqvae
-from .provenance import checked_names, read_class_names, read_header_entry, read_training
 from .state_dicts import VAR, VQVAE, Container, Model, StateDict, find_models, sum_ignored, walk
+from .training_info import checked_names, read_class_names, read_header_entry, read_training
 
 EXPORT_MARK = "var_export"  # in the header of our own export
 LIGHTNING_MARK = "pytorch-lightning_version"

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import CheckpointError
-from ..reading.pickles import StandIn
-from ..reading.stored import StoredTensor
+from ..formats.pickles import StandIn
+from ..formats.tensors import StoredTensor
 
 StateDict = dict[str, StoredTensor]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..checkpoints.checkpoint import format_bytes
 from ..errors import CheckpointError
-from ..reading.files import INDEX_SUFFIX, MAX_INDEX_BYTES, MAX_SHARDS, SUFFIXES
+from ..formats.open import INDEX_SUFFIX, MAX_INDEX_BYTES, MAX_SHARDS, SUFFIXES
 from .addresses import HubAddress, is_segment, parse_address
 from .errors import explaining, few
 from .known_models import find_known, is_known_vqvae

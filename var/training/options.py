@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..architecture import VARConfig, VQVAEConfig
 from ..errors import TrainingError
+from ..model.config import VARConfig, VQVAEConfig
 
 
 def option(default: Any, help: str, **limits: float) -> Any:

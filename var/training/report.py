@@ -8,8 +8,8 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from ..atomic import write_atomically
-from ..pictures.images import contact_sheet
+from ..formats.atomic import write_atomically
+from ..pictures.pixels import contact_sheet
 
 
 class Log:

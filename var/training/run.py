@@ -16,14 +16,14 @@ from typing import Any
 
 import torch
 
-from ..atomic import write_atomically
-from ..build import build_vqvae
 from ..checkpoints.checkpoint import read_checkpoint
+from ..checkpoints.folder import pair_problem
+from ..checkpoints.load import build_vqvae
 from ..device import choose_device, has_bfloat16, prepare_device
 from ..errors import CheckpointError, TrainingError
-from ..library import pair_problem
-from ..transformer import VAR
-from ..vqvae import VQVAE
+from ..formats.atomic import write_atomically
+from ..model.transformer import VAR
+from ..model.vqvae import VQVAE
 from .data import ImageData, center_crop, load_data, to_model_range
 from .distributed import Processes, join_processes, leave_processes
 from .loop import Hooks, count_steps_per_epoch, run_stage

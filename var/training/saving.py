@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..architecture import VARConfig
-from ..atomic import write_atomically
 from ..errors import TrainingError
+from ..formats.atomic import write_atomically
+from ..model.config import VARConfig
 from .options import TrainingOptions
 
 

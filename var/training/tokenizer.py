@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from ..pictures.images import to_pil
-from ..quantizer import MultiScaleQuantizer, resize_area
-from ..vqvae import VQVAE, ResidualBlock
+from ..model.quantizer import MultiScaleQuantizer, resize_area
+from ..model.vqvae import VQVAE, ResidualBlock
+from ..pictures.pixels import to_pil
 from .data import Split, augment, center_crop, to_model_range, validation_batches
 from .distributed import Processes
 from .options import TrainingOptions

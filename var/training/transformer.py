@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from ..model.transformer import VAR, Block
+from ..model.vqvae import VQVAE
 from ..pipeline import VARPipeline
-from ..transformer import VAR, Block
-from ..vqvae import VQVAE
 from .data import Split, augment, center_crop, to_model_range, validation_batches
 from .distributed import Processes
 from .options import TrainingOptions

@@ -5,35 +5,35 @@ from typing import Any
 
 import gradio as gr
 
-from .api import add_endpoints
-from .catalog import Catalog
-from .checkpoint_events import wire_changed_file, wire_checkpoint
-from .checkpoint_panel import create_checkpoint_panel, first_choice
-from .compare_events import wire_compare
-from .compare_panel import create_compare_panel
-from .edit_events import EDIT_TAB, wire_edit
-from .edit_panel import create_edit_panel
-from .export_events import wire_export
-from .export_panel import create_export_panel
-from .exporting import remove_folder
-from .generation_events import wire_generation, wire_shortcut
-from .history_panel import create_history_panel
-from .hub_events import wire_hub
-from .hub_panel import create_hub_panel
-from .images_panel import create_images_panel
-from .models import ModelHolder
+from ..engine.catalog import Catalog
+from ..engine.exports import remove_folder
+from ..engine.models import ModelHolder
+from ..engine.pace import Pace
+from ..engine.queue import Line
+from .api.endpoints import add_endpoints
+from .checkpoint.events import wire_changed_file, wire_checkpoint
+from .checkpoint.export_events import wire_export
+from .checkpoint.export_panel import create_export_panel
+from .checkpoint.hub_events import wire_hub
+from .checkpoint.hub_panel import create_hub_panel
+from .checkpoint.panel import create_checkpoint_panel, first_choice
+from .compare.events import wire_compare
+from .compare.panel import create_compare_panel
+from .edit.events import EDIT_TAB, wire_edit
+from .edit.panel import create_edit_panel
+from .events import MODEL_QUEUE
+from .history.panel import create_history_panel
+from .history.visit import wire_memory, wire_reload
+from .images.generate import wire_generation, wire_shortcut
+from .images.panel import create_images_panel
+from .images.picked import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
 from .options import PageOptions
-from .pace import Pace
 from .parts import Parts
-from .picked_events import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
-from .settings_events import wire_settings
-from .settings_panel import create_settings_panel, first_values
+from .settings.events import wire_settings
+from .settings.panel import create_settings_panel, first_values
+from .static import read_script
 from .theme import create_theme, growing_style, style_sheets
-from .turns import Line
-from .visit import wire_memory, wire_reload
-from .wiring import MODEL_QUEUE
 
-SCRIPT = Path(__file__).with_name("scripts") / "page.js"
 COMPARE_TAB = "compare"
 TITLE = "VAR · images, scale by scale"
 # Enough for a trainer's file of depth 24, optimizer included; larger ones are put into the checkpoints folder.
@@ -109,8 +109,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         wire_hub(blocks, parts, view, options)
         wire_export(parts, view, options)
         wire_shortcut(blocks)
-        script = SCRIPT.read_text(encoding="utf-8")
-        blocks.load(None, None, None, js=script, show_progress="hidden", api_visibility="private")
+        blocks.load(None, None, None, js=read_script("page"), show_progress="hidden", api_visibility="private")
         view.opened = wire_reload(parts, view.opened)
         made = wire_generation(blocks, parts, images_panel)
         wanted = wire_settings(blocks, parts, view)

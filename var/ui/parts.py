@@ -5,18 +5,18 @@ from typing import Any
 
 import gradio as gr
 
-from .catalog import Catalog
-from .checkpoint_panel import CheckpointPanel, Choice
-from .compare_panel import ComparePanel
-from .edit_panel import EditPanel
-from .export_panel import ExportPanel
-from .history_panel import HistoryPanel
-from .hub_panel import HubPanel
-from .images_panel import ImagesPanel
-from .models import ModelHolder
-from .pace import Pace
-from .settings_panel import SettingsPanel
-from .turns import Line
+from ..engine.catalog import Catalog
+from ..engine.models import ModelHolder
+from ..engine.pace import Pace
+from ..engine.queue import Line
+from .checkpoint.export_panel import ExportPanel
+from .checkpoint.hub_panel import HubPanel
+from .checkpoint.panel import CheckpointPanel, Choice
+from .compare.panel import ComparePanel
+from .edit.panel import EditPanel
+from .history.panel import HistoryPanel
+from .images.panel import ImagesPanel
+from .settings.panel import SettingsPanel
 
 Updates = dict[gr.blocks.Block, Any]
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import gradio as gr
 
-STYLES = Path(__file__).with_name("styles")
+from .static import FOLDER
+
 # The film of class 0, seed 102, guidance 3 of the model in the box, its scales side by side.
-GROWING = Path(__file__).with_name("pictures") / "growing.webp"
+GROWING = FOLDER / "growing.webp"
 
 # Grays with a trace of warmth, so that photographs on white do not look blue beside them.
 _PAPER = gr.themes.Color(
@@ -42,7 +43,7 @@ _LEAF = gr.themes.Color(
 
 def style_sheets() -> list[Path]:
     """Return the page's style sheets: the layout first, then one a panel."""
-    return sorted(STYLES.glob("*.css"), key=lambda sheet: (sheet.name != "page.css", sheet.name))
+    return sorted(FOLDER.glob("*.css"), key=lambda sheet: (sheet.name != "page.css", sheet.name))
 
 
 def growing_style() -> str:

@@ -1,0 +1,173 @@
+"""Writing a checkpoint's weights alone: one safetensors file with both models, or the official pair of .pth files.
+
+A file appears under its name only when it is complete. Weights are written one by one, so that nothing needs the
+memory of a second copy.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError
+from ..formats.atomic import write_atomically
+from ..formats.safetensors_format import SAFETENSORS_DTYPES
+from ..formats.tensors import StoredTensor
+from .checkpoint import Checkpoint
+from .folder import check_pair
+from .load import check
+
+FORMAT_VERSION = "1"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPE_NAMES = {dtype: name for name, dtype in SAFETENSORS_DTYPES.items()}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Args:
+        paths: the files, the transformer's first.
+        num_bytes: their sizes.
+        sha256: their hashes, in hexadecimal.
+        has_vqvae: whether a VQVAE is among what was written.
+    """
+
+    paths: tuple[Path, ...]
+    num_bytes: tuple[int, ...]
+    sha256: tuple[str, ...]
+    has_vqvae: bool
+
+
+def export_safetensors(
+    checkpoint: Checkpoint, out: str | Path, vae: Checkpoint | None = None, dtype: torch.dtype | None = None
+) -> Exported:
+    """Write one safetensors file: transformer and VQVAE, with sizes and class names in its header.
+
+    Args:
+        checkpoint: what to export.
+        out: the file to write; one that is there is replaced.
+        vae: holds the VQVAE to write; the checkpoint's own where None. Without either, the transformer goes alone.
+        dtype: precision of both models' weights in the file; None keeps what they have.
+
+    Raises:
+        CheckpointError: the models are not complete or do not fit each other.
+    """
+    vae = _checked_pair(checkpoint, vae)
+    tensors, metadata = {}, {"format": "pt", "var_export": FORMAT_VERSION}
+    if checkpoint.var_weights is not None:
+        tensors |= {f"var.{key}": tensor for key, tensor in checkpoint.var_weights.items()}
+        metadata["var_config"] = json.dumps(asdict(checkpoint.var_config))
+    if vae.vae_weights is not None:
+        tensors |= {f"vae.{key}": tensor for key, tensor in vae.vae_weights.items()}
+        metadata["vae_config"] = json.dumps(asdict(vae.vae_config))
+    if checkpoint.class_names is not None:
+        metadata["class_names"] = json.dumps(checkpoint.class_names, ensure_ascii=False)
+    progress = {key: checkpoint.training[key] for key in ("epoch", "iter") if key in checkpoint.training}
+    if progress:
+        metadata["training"] = json.dumps(progress)
+    out = Path(out)
+    write_atomically(out, lambda file: _write_safetensors(file, tensors, metadata, dtype))
+    return _exported([out], vae)
+
+
+def export_official(
+    checkpoint: Checkpoint, out: str | Path, vae: Checkpoint | None = None, dtype: torch.dtype | None = None
+) -> Exported:
+    """Write plain state dicts that the reference implementation loads strictly.
+
+    Args:
+        checkpoint: what to export.
+        out: the transformer's file; the VQVAE's is `vae_<stem>.pth` beside it. A VQVAE alone goes to `out`.
+        vae: holds the VQVAE to write; the checkpoint's own where None.
+        dtype: precision of the weights in the files; None keeps what they have.
+
+    Raises:
+        CheckpointError: the models are not complete or do not fit each other.
+    """
+    vae = _checked_pair(checkpoint, vae)
+    out = Path(out)
+    states = {}
+    if checkpoint.var_weights is not None:
+        states[out] = _tensors(checkpoint.var_weights, dtype)
+    if vae.vae_weights is not None:
+        vae_state = _tensors(vae.vae_weights, dtype)
+        if not vae.vae_config.num_usage_rows:
+            rows = checkpoint.var_config.num_scales if checkpoint.var_config else 10  # the reference's own count
+            # only statistics of the VQVAE's training, but the reference does not load without them
+            vae_state["quantize.ema_vocab_hit_SV"] = torch.zeros(rows, vae.vae_config.vocab_size, dtype=dtype)
+        states[out.with_name(f"vae_{out.stem}.pth") if states else out] = vae_state
+    for path, state in states.items():
+        write_atomically(path, lambda file, state=state: torch.save(state, file))
+    return _exported(states, vae)
+
+
+def _checked_pair(checkpoint: Checkpoint, vae: Checkpoint | None) -> Checkpoint:
+    """The checkpoint that the VQVAE comes from, after both were found complete."""
+    check(checkpoint)
+    if vae is None:
+        return checkpoint
+    if vae.vae_config is None:
+        raise CheckpointError(f"{vae.path}: the file holds no VQVAE. Expected one: choose another file for it.")
+    check(vae)
+    check_pair(checkpoint, vae)
+    return vae
+
+
+def _sha256(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while part := file.read(1 << 20):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _exported(paths: Iterable[Path], vae: Checkpoint) -> Exported:
+    hashes = []
+    for path in paths:
+        with path.open("rb") as file:
+            hashes.append(_sha256(file))
+    sizes = tuple(path.stat().st_size for path in paths)
+    return Exported(tuple(paths), sizes, tuple(hashes), vae.vae_weights is not None)
+
+
+def _tensors(weights: Mapping[str, StoredTensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """Weights to be written by torch.save: still in their file where they keep their precision."""
+    if dtype is None:
+        return {key: tensor.mapped() for key, tensor in weights.items()}
+    return {key: tensor.read(dtype=_target(tensor, dtype)) for key, tensor in weights.items()}
+
+
+def _target(tensor: StoredTensor, dtype: torch.dtype | None) -> torch.dtype:
+    """Precision of a tensor in the new file: integers stay what they are."""
+    return dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+
+
+def _write_safetensors(
+    file: BinaryIO, tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str], dtype: torch.dtype | None
+) -> None:
+    """Write the format by hand: the library's writer would hold all bytes in memory at once."""
+    kinds = {key: _target(tensor, dtype) for key, tensor in tensors.items()}
+    unknown = sorted({str(kind) for kind in kinds.values()} - {str(kind) for kind in DTYPE_NAMES})
+    if unknown:
+        raise CheckpointError(f"Weights are {', '.join(unknown)}; expected plain floats. Choose a precision (--dtype).")
+    order = sorted(tensors, key=lambda key: (-kinds[key].itemsize, key))  # wide numbers first, so that all are aligned
+    header, end = {"__metadata__": dict(metadata)}, 0
+    for key in order:
+        start, end = end, end + tensors[key].numel() * kinds[key].itemsize
+        header[key] = {
+            "dtype": DTYPE_NAMES[kinds[key]],
+            "shape": list(tensors[key].shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(struct.pack("<Q", len(text)) + text)
+    for key in order:
+        plain = tensors[key].read(dtype=kinds[key]).flatten()
+        file.write(plain.view(torch.uint8).numpy().data)

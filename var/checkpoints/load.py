@@ -1,0 +1,141 @@
+"""From a checkpoint's weights to a model on its device: strictly, tensor by tensor, without a second whole copy.
+
+The model is laid out without memory first. Each weight then goes from the file straight to the precision and device
+where it stays. The model owns its memory, so a file that is overwritten later cannot change it.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ..errors import CheckpointError
+from ..formats.garbage import paused_collection
+from ..formats.tensors import StoredTensor
+from ..model.config import VARConfig, VQVAEConfig
+from ..model.transformer import VAR
+from ..model.vqvae import VQVAE
+from .checkpoint import Checkpoint, naming
+from .folder import check_pair
+from .key_differences import KeyDifferences, find_differences
+
+READERS = 4  # threads: half of the time goes to the system, which hands out memory a page at a time
+
+
+class _WithoutInitialization(TorchFunctionMode):
+    """Layers made in this context are not initialized: without memory there is nothing to fill.
+
+    It also saves the first load most of a second, since torch would import its compiler for it.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+def empty_var(config: VARConfig) -> VAR:
+    """A transformer whose parameters have names and shapes, but neither memory nor values."""
+    with torch.device("meta"), _WithoutInitialization():
+        return VAR(config)
+
+
+def empty_vqvae(config: VQVAEConfig) -> VQVAE:
+    """A VQVAE whose parameters have names and shapes, but neither memory nor values."""
+    with torch.device("meta"), _WithoutInitialization():
+        return VQVAE(config)
+
+
+def build_var(checkpoint: Checkpoint, device: torch.device | str, dtype: torch.dtype) -> VAR:
+    """Build the transformer of a checkpoint.
+
+    Args:
+        checkpoint: holds a transformer.
+        device: where the model goes.
+        dtype: precision of its weights; the scale indices stay integers.
+
+    Returns:
+        The model in evaluation mode, without gradients.
+
+    Raises:
+        CheckpointError: there is no transformer, or its weights do not fit the sizes they tell.
+    """
+    if checkpoint.var_weights is None:
+        raise CheckpointError(
+            f"{checkpoint.path}: the file holds a VQVAE alone. Expected a VAR transformer: choose its checkpoint, and "
+            "give this file as its VQVAE."
+        )
+    with naming(checkpoint.path), paused_collection():
+        return _load(empty_var(checkpoint.var_config), checkpoint.var_weights, "VAR", device, dtype)
+
+
+def build_vqvae(checkpoint: Checkpoint, device: torch.device | str) -> VQVAE:
+    """Build the VQVAE of a checkpoint, in float32, in evaluation mode, without gradients.
+
+    Raises:
+        CheckpointError: there is no VQVAE, or its weights do not fit the sizes they tell.
+    """
+    if checkpoint.vae_weights is None:
+        raise CheckpointError(
+            f"{checkpoint.path}: the file holds no VQVAE. Expected one with {_wanted_vae(checkpoint)}: give its file, "
+            "too (`vae=`, on the command line `--vae`)."
+        )
+    with naming(checkpoint.path), paused_collection():
+        return _load(empty_vqvae(checkpoint.vae_config), checkpoint.vae_weights, "VQVAE", device, torch.float32)
+
+
+def check(checkpoint: Checkpoint) -> None:
+    """Find out whether the models of a checkpoint can be built and fit each other, without reading their weights.
+
+    Raises:
+        CheckpointError: they cannot.
+    """
+    with naming(checkpoint.path):
+        for name, differences in find_model_differences(checkpoint).items():
+            _check_fit(differences, name)
+    check_pair(checkpoint, checkpoint)
+
+
+def find_model_differences(checkpoint: Checkpoint) -> dict[str, KeyDifferences]:
+    """How the weights of each model of a checkpoint differ from what it needs, by its name: "VAR", "VQVAE"."""
+    found = {}
+    if checkpoint.var_weights is not None:
+        found["VAR"] = find_differences(empty_var(checkpoint.var_config).state_dict(), checkpoint.var_weights)
+    if checkpoint.vae_weights is not None:
+        found["VQVAE"] = find_differences(empty_vqvae(checkpoint.vae_config).state_dict(), checkpoint.vae_weights)
+    return found
+
+
+def _wanted_vae(checkpoint: Checkpoint) -> str:
+    config = checkpoint.var_config
+    if config is None:
+        return "the transformer's vocabulary"
+    return f"a vocabulary of {config.vocab_size} and {config.z_channels} latent channels"
+
+
+def _load(model: nn.Module, state: Mapping[str, StoredTensor], name: str, device, dtype: torch.dtype):
+    """Give an empty model its weights."""
+    expected = model.state_dict()
+    _check_fit(find_differences(expected, state), name)
+
+    def read(key: str) -> Tensor:
+        slot = expected[key]
+        return state[key].read(device, dtype if slot.is_floating_point() else slot.dtype)
+
+    largest_first = sorted(expected, key=lambda key: -state[key].nbytes)  # so that all readers end together
+    with ThreadPoolExecutor(READERS) as pool:
+        own = dict(zip(largest_first, pool.map(read, largest_first), strict=True))
+    model.load_state_dict(own, strict=True, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def _check_fit(differences: KeyDifferences, name: str) -> None:
+    """Refuse weights of other names, shapes or kinds of numbers; all differences make one message."""
+    if differences:
+        expected = len(differences.missing) + len(differences.present)
+        raise CheckpointError(
+            f"The weights do not fit a {name} of the sizes they tell: {differences.describe()}. Expected the "
+            f"{expected} entries of the reference implementation. {differences.next_step()}"
+        )

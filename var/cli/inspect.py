@@ -1,0 +1,220 @@
+"""`python -m var inspect`: what is in a file, and whether it can be used."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from ..checkpoints.checkpoint import Checkpoint, count_parameters, format_bytes, format_count, read_checkpoint
+from ..checkpoints.checkpoint_classes import read_classes
+from ..checkpoints.folder import default_folder, find_vqvae, resolve
+from ..checkpoints.key_differences import KeyDifferences
+from ..checkpoints.load import check, find_model_differences
+from ..checkpoints.plain_values import to_plain
+from ..errors import CheckpointError
+from ..formats.open import scan_pickle
+from ..formats.tensors import StoredTensor
+from .model_arguments import DownloadBar
+
+SHOWN_NAMES = 8
+SHOWN_OBJECTS = 5
+SHOWN_CALLS = 3
+WEIGHTS = {"ema": "EMA weights; the raw ones are there, too", "raw": "raw weights; EMA ones are there, too"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("file", metavar="FILE", help="the checkpoint: any supported layout; nothing in it is run")
+    parser.add_argument(
+        "--weights", choices=("ema", "raw"), help="which weights, where the file has both (default: the EMA)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, with the full lists")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command; raises CheckpointError for a file that cannot be used, after showing what was found in it."""
+    try:
+        checkpoint = read_checkpoint(resolve(args.file, DownloadBar()), args.weights)
+    except (ValueError, OSError) as error:
+        _print(describe_unreadable(args.file, error), args.json)
+        raise
+    problem = None
+    try:
+        check(checkpoint)
+    except CheckpointError as error:
+        problem = error
+    _print(describe(checkpoint, problem), args.json)
+    if problem is not None:
+        raise problem
+
+
+def describe(checkpoint: Checkpoint, problem: CheckpointError | None = None, trusted: bool = True) -> dict:
+    """All that is known of a checkpoint, as plain values.
+
+    Args:
+        checkpoint: as it was read.
+        problem: why it cannot be used, where it cannot.
+        trusted: whether the file is this machine's own; for a stranger's no folder that it names is looked at.
+    """
+    vqvae_file = None
+    if checkpoint.var_config is not None and checkpoint.vae_config is None:
+        found = find_vqvae(checkpoint, [default_folder()])
+        vqvae_file = str(found.path) if found is not None else None
+    differences = find_model_differences(checkpoint)
+    classes = read_classes(checkpoint, trusted) if checkpoint.var_config is not None else None
+    return {
+        "file": str(checkpoint.path),
+        "files": [str(path) for path in checkpoint.paths],
+        "bytes": checkpoint.num_bytes,
+        "kind": checkpoint.kind,
+        "layout": checkpoint.layout,
+        "origin": checkpoint.origin,
+        "weights": checkpoint.weights,
+        "ignored": dict(checkpoint.ignored),
+        "stand_ins": list(checkpoint.stand_ins),
+        "pickle": _describe_pickle(checkpoint.paths[0]) if checkpoint.stand_ins else {"globals": [], "calls": []},
+        "summary": checkpoint.summary(),
+        "usable": problem is None,
+        "problem": str(problem) if problem is not None else None,
+        "image_size": checkpoint.image_size,
+        "num_classes": checkpoint.var_config.num_classes if checkpoint.var_config is not None else None,
+        "class_names": None if classes is None or not classes.source else list(classes.names),
+        "class_names_from": None if classes is None else classes.source or None,
+        "trained_classes": None if classes is None or classes.trained is None else list(classes.trained),
+        "var": _describe_model(checkpoint.var_config, checkpoint.var_weights, differences.get("VAR")),
+        "vqvae": _describe_model(checkpoint.vae_config, checkpoint.vae_weights, differences.get("VQVAE")),
+        "vqvae_file": vqvae_file,
+        "training": to_plain(checkpoint.training),
+    }
+
+
+def describe_unreadable(file: str, problem: Exception) -> dict:
+    """What can be said of a file that is not read, as plain values.
+
+    Args:
+        file: as it was asked for: a path, or an address on the Hub.
+        problem: why it is not read.
+    """
+    report = {"file": file, "usable": False, "problem": " ".join(str(problem).split())}
+    if Path(file).is_file():
+        report["bytes"] = Path(file).stat().st_size
+        report["pickle"] = _describe_pickle(Path(file))
+    return report
+
+
+def _describe_pickle(path: Path) -> dict[str, list[str]]:
+    """What a file's pickle asks for beside plain data, and what it would have called; none of it was looked up."""
+    try:
+        scanned = scan_pickle(path)
+    except (CheckpointError, OSError):
+        scanned = None
+    if scanned is None:
+        return {"globals": [], "calls": []}
+    return {"globals": list(scanned.stand_ins), "calls": list(scanned.calls)}
+
+
+def _describe_model(
+    config: object, state: Mapping[str, StoredTensor] | None, differences: KeyDifferences | None
+) -> dict | None:
+    if state is None:
+        return None
+    dtypes = sorted({str(t.dtype).removeprefix("torch.") for t in state.values() if t.is_floating_point()})
+    return {
+        "config": asdict(config),
+        "parameters": count_parameters(state),
+        "bytes": sum(tensor.nbytes for tensor in state.values()),
+        "dtypes": dtypes,
+        "missing": list(differences.missing),
+        "unexpected": list(differences.unexpected),
+        "misshaped": {key: {"found": pair[0], "expected": pair[1]} for key, pair in differences.misshaped.items()},
+        "mistyped": dict(differences.mistyped),
+    }
+
+
+def _print(report: dict, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(report, ensure_ascii=False, indent=2))
+    elif "summary" in report:
+        _print_lines(_checkpoint_lines(report))
+    elif report.get("pickle", {}).get("globals"):
+        _print_lines([_file_line(report), *_pickle_lines(report), ("usable", "no")])
+
+
+def _print_lines(lines: list[tuple[str, str]]) -> None:
+    print("\n".join(f"{name:<9}{value}" for name, value in lines))
+
+
+def _checkpoint_lines(report: dict) -> list[tuple[str, str]]:
+    lines = [_file_line(report), ("found", report["summary"])]
+    if report["origin"]:
+        lines.append(("place", report["origin"]))
+    if report["weights"] is not None:
+        lines.append(("", WEIGHTS[report["weights"]]))
+    lines += [*_pickle_lines(report), *_model_lines(report)]
+    if report["num_classes"] is not None:
+        names = report["class_names"]
+        shown = (
+            "without names" if names is None else f"names from {report['class_names_from']}: {_few(names, SHOWN_NAMES)}"
+        )
+        lines.append(("classes", f"{report['num_classes']}, {shown}"))
+        trained = report["trained_classes"]
+        if trained is not None:
+            lines.append(("", f"{len(trained)} of them look trained: {_few(list(map(str, trained)), SHOWN_NAMES)}"))
+    training = report["training"]
+    if "epoch" in training or "iter" in training:
+        lines.append(("trained", ", ".join(f"{key} {training[key]}" for key in ("epoch", "iter") if key in training)))
+    return [*lines, ("usable", "yes" if report["usable"] else "no")]
+
+
+def _file_line(report: dict) -> tuple[str, str]:
+    several = f" in {len(report['files'])} files" if len(report.get("files", ())) > 1 else ""
+    return "file", f"{report['file']} ({format_bytes(report['bytes'])}{several})"
+
+
+def _pickle_lines(report: dict) -> list[tuple[str, str]]:
+    """What a pickle asks for beside plain data, and what it would have called."""
+    found = report["pickle"]
+    lines = []
+    if found["globals"]:
+        lines.append(("objects", f"{_few(found['globals'], SHOWN_OBJECTS)}: none was looked up, made or run"))
+    lines += [("", f"would have called {call}") for call in found["calls"][:SHOWN_CALLS]]
+    if len(found["calls"]) > SHOWN_CALLS:
+        lines.append(("", "and more (--json)"))
+    return lines
+
+
+def _model_lines(report: dict) -> list[tuple[str, str]]:
+    lines = []
+    var, vqvae = report["var"], report["vqvae"]
+    if var is not None:
+        config = var["config"]
+        patch_nums = " ".join(map(str, config["patch_nums"]))
+        shared = ", shared AdaLN" if config["shared_adaln"] else ""
+        lines += [
+            ("VAR", _weights_line(var)),
+            ("", f"depth {config['depth']}, width {config['embed_dim']}, {config['num_heads']} heads{shared}"),
+            ("", f"patch_nums {patch_nums}; vocabulary {config['vocab_size']} × {config['z_channels']}"),
+        ]
+    if vqvae is not None:
+        config = vqvae["config"]
+        factor = 2 ** (len(config["ch_mult"]) - 1)
+        multipliers = " ".join(map(str, config["ch_mult"]))
+        lines += [
+            ("VQVAE", _weights_line(vqvae)),
+            ("", f"{factor} pixels a place, channels {config['ch']} × ({multipliers}), {config['num_phi']} φ"),
+            ("", f"vocabulary {config['vocab_size']} × {config['z_channels']}"),
+        ]
+    elif report["vqvae_file"] is not None:
+        lines.append(("VQVAE", f"not in the file; {report['vqvae_file']} fits"))
+    else:
+        lines.append(("VQVAE", "not in the file, and none that fits was found nearby; images need one (--vae FILE)"))
+    return lines
+
+
+def _few(names: list[str], count: int) -> str:
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+
+
+def _weights_line(model: dict) -> str:
+    return f"{format_count(model['parameters'])} parameters, {' and '.join(model['dtypes'])}"

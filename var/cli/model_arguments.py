@@ -1,0 +1,71 @@
+"""What several commands begin with: a checkpoint, with a VQVAE that fits, on its device."""
+
+import argparse
+import sys
+
+from tqdm import tqdm
+
+from ..checkpoints.finite import count_nonfinite, describe_nonfinite
+from ..checkpoints.folder import default_folder
+from ..checkpoints.memory import memory_problem
+from ..checkpoints.pair import open_pair
+from ..device import choose_device, choose_dtype
+from ..pipeline import VARPipeline
+
+
+def add_weights_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare the choice between a file's two sets of weights."""
+    parser.add_argument(
+        "--weights", choices=("ema", "raw"), help="which weights, where the checkpoint has both (default: ema)"
+    )
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that say how a checkpoint is opened, apart from its file."""
+    parser.add_argument("--vae", metavar="FILE", help="the VQVAE, where the checkpoint has none")
+    add_weights_argument(parser)
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best here)")
+    parser.add_argument("--dtype", help="float32, bfloat16 or float16 (default: the best on the device)")
+
+
+class DownloadBar:
+    """A progress bar on standard error for what is fetched from the Hub, one a file; called as `hub.download` says."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        if done >= total and self._bar is None:
+            return  # it was in the cache
+        self._bar = self._bar or tqdm(total=total, unit="B", unit_scale=True, desc="download", initial=done)
+        self._bar.update(done - self._bar.n)
+        if done >= total:
+            self._bar.close()
+            self._bar = None
+
+
+def open_pipeline(file: str, args: argparse.Namespace) -> VARPipeline:
+    """Load a checkpoint as the arguments say; what is worth a remark goes to standard error.
+
+    Args:
+        file: a path, or an address on the Hugging Face Hub.
+        args: with those of `add_model_arguments`.
+
+    Raises:
+        CheckpointError: a file that cannot be used, or no VQVAE that fits.
+        FileNotFoundError: there is no such file.
+        ValueError: a device that is not there, an unknown precision, or weights that the file does not have.
+    """
+    device = choose_device(args.device)
+    dtype = choose_dtype(device, args.dtype)
+    pair = open_pair(file, args.vae, [default_folder()], args.weights, progress=DownloadBar())
+    if pair.vae_found:
+        print(f"VQVAE: {pair.vae.path}", file=sys.stderr)
+    problem = memory_problem(pair.checkpoint, pair.vae, device, dtype)
+    if problem is not None:  # an estimate, so the attempt is left to whoever runs the command
+        print(f"{file}: {problem}", file=sys.stderr)
+    pipeline = VARPipeline.from_checkpoint(pair.checkpoint, vae=pair.vae, device=device, dtype=dtype)
+    problem = describe_nonfinite(count_nonfinite(pipeline.var) | count_nonfinite(pipeline.vqvae))
+    if problem is not None:
+        print(f"{file}: {problem}", file=sys.stderr)
+    return pipeline

@@ -1,0 +1,1 @@
+"""One image for each combination of values along some axes."""

@@ -1,0 +1,297 @@
+"""The axes of a comparison: what may vary from image to image, and its values as people type them."""
+
+import csv
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any
+
+from ..device import DTYPES
+from ..sampling.options import CFG_CURVES, MAX_SEED
+
+MAX_VALUES = 64  # of one axis
+MAX_TEXT = 10_000  # letters, of what is typed for one axis
+NO_CLASS = "no class"
+BETWEEN_VALUES = " · "  # of several axes, in the label of an image
+WEIGHTS = ("ema", "raw")
+WORDS_FOR_NO_CLASS = ("none", "no class", "null")
+SWITCH = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
+SHORT_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "half": "float16"}
+
+NUMBER = r"\d{1,19}(?:\.\d{1,6})?"
+RANGE = re.compile(
+    rf"(?P<first>{NUMBER})\s*(?:-|–|\.\.)\s*(?P<last>{NUMBER})\s*"
+    rf"(?::\s*(?P<step>{NUMBER})|\(\s*[+-]?(?P<bracketed>{NUMBER})\s*\)|\[\s*(?P<count>\d{{1,4}})\s*\])?"
+)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One direction of a comparison.
+
+    Args:
+        kind: one of `KINDS`.
+        values: at least one, in the order in which they are shown.
+        labels: what people see of each value; None for the values themselves.
+    """
+
+    kind: str
+    values: tuple
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        """Refuse what cannot be an axis, and label the values."""
+        if self.kind not in KINDS:
+            raise ValueError(f"an axis must be one of {', '.join(KINDS)}, not {self.kind!r}")
+        if not 1 <= len(self.values) <= MAX_VALUES:
+            raise ValueError(f"{self.title}: an axis has 1 to {MAX_VALUES} values, not {len(self.values)}")
+        if not self.labels:
+            object.__setattr__(self, "labels", tuple(as_text(value) for value in self.values))
+        if len(self.labels) != len(self.values):
+            raise ValueError(f"{self.title}: {len(self.values)} values, but {len(self.labels)} labels")
+
+    @property
+    def title(self) -> str:
+        """The name of what varies, for people."""
+        return KINDS[self.kind].title
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names that an axis may use.
+
+    Args:
+        classes: one for each class.
+        checkpoints: those that can be chosen.
+    """
+
+    classes: Sequence[str] = ()
+    checkpoints: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of axis.
+
+    Args:
+        title: its name for people.
+        hint: an example of what can be typed.
+        parse: from the typed text to values; raises ValueError.
+        of_model: whether another value means another model in memory.
+    """
+
+    title: str
+    hint: str
+    parse: Callable[[str, Names], list] = field(repr=False)
+    of_model: bool = False
+
+
+def parse_axis(kind: str, text: str, names: Names) -> Axis:
+    """An axis from what a person typed.
+
+    Values are parted by commas, semicolons or lines. Numbers may be ranges: "0-4", "0-10:2", "1-2 (+0.25)",
+    "0-1 [5]" (five values, evenly spaced). Names with commas stand in double quotes or on a line of their own.
+
+    Args:
+        kind: one of `KINDS`.
+        text: what was typed.
+        names: the classes and checkpoints that may be named.
+
+    Raises:
+        ValueError: a value that is none, or too many of them; the message names the axis and the value.
+    """
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"an axis must be one of {', '.join(KINDS)}, not {kind!r}")
+    title, hint = KINDS[kind].title, KINDS[kind].hint
+    if not isinstance(text, str):
+        raise ValueError(f"{title}: the values must be a text, such as {hint!r}")
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"{title}: the text is too long; at most {MAX_TEXT} letters are read")
+    try:
+        values = KINDS[kind].parse(text, names)
+    except ValueError as error:
+        raise ValueError(f"{title}: {error}") from None
+    if not values:
+        raise ValueError(f"{title}: no value given; type some, such as {hint}")
+    values = tuple(dict.fromkeys(values))
+    if kind == "class":
+        return Axis(kind, values, tuple(class_label(value, names.classes) for value in values))
+    return Axis(kind, values, checkpoint_labels(values) if kind == "checkpoint" else ())
+
+
+def checkpoint_labels(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of checkpoints without the suffix that all of them share."""
+    suffixes = {PurePath(name).suffix for name in names}
+    shared = suffixes.pop() if len(suffixes) == 1 else ""
+    return tuple(name.removesuffix(shared) for name in names)
+
+
+def class_label(value: int | None, class_names: Sequence[str]) -> str:
+    """A class as people see it; names that several classes have are told apart by index."""
+    if value is None:
+        return NO_CLASS
+    name = class_names[value]
+    return f"{name} ({value})" if list(class_names).count(name) > 1 else name
+
+
+def as_text(value: Any) -> str:
+    """A value as people write it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):  # one for each scale
+        return " ".join(as_text(part) for part in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return NO_CLASS if value is None else str(value)
+
+
+def split_words(text: str, known: Sequence[str] = ()) -> list[str]:
+    """The values of a typed list: parted by lines and semicolons, then by commas outside of double quotes.
+
+    Args:
+        text: what was typed.
+        known: names that may hold commas; a line that is one of them stays whole.
+    """
+    whole = {name.casefold() for name in known}
+    words = []
+    for line in re.split(r"[\r\n;]", text):
+        line = line.strip()
+        if line.casefold() in whole:
+            words.append(line)
+        else:
+            words += [word.strip() for row in csv.reader([line], skipinitialspace=True) for word in row]
+    return [word for word in words if word]
+
+
+def expand_numbers(word: str, whole: bool) -> list:
+    """The numbers of one value or range.
+
+    Args:
+        word: such as "4", "0-4", "0-10:2", "10-0 (5)", "0-1 [5]".
+        whole: whether only whole numbers make sense.
+
+    Raises:
+        ValueError: it is neither, or has too many numbers.
+    """
+    if re.fullmatch(NUMBER, word):
+        numbers = [Decimal(word)]
+    elif match := RANGE.fullmatch(word):
+        numbers = range_of(word, match)
+    else:
+        raise ValueError(f"{word!r} is neither a number nor a range such as 0-4 or 0-10:2")
+    if not whole:
+        return [float(number) for number in numbers]
+    for number in numbers:
+        if number != int(number):
+            raise ValueError(f"{word!r} gives {number.normalize():f}; only whole numbers make sense here")
+    return [int(number) for number in numbers]
+
+
+def range_of(word: str, match: re.Match) -> list[Decimal]:
+    """The numbers of a range that `RANGE` matched; they are decimal, so that 0-1:0.1 has the 0.3 that people mean."""
+    first, last = Decimal(match["first"]), Decimal(match["last"])
+    if match["count"]:
+        count = int(match["count"])
+        if not 2 <= count <= MAX_VALUES:
+            raise ValueError(f"{word!r} must ask for 2 to {MAX_VALUES} values")
+        return [(first + (last - first) * i / (count - 1)).quantize(Decimal("1e-6")) for i in range(count)]
+    typed_step = match["step"] or match["bracketed"]
+    step = Decimal(typed_step or 1)
+    if step == 0:
+        raise ValueError(f"the step of {word!r} is 0")
+    if typed_step is None and (last - first) % 1:
+        raise ValueError(f"{word!r} needs a step, such as {match['first']}-{match['last']}:0.25")
+    count = abs(last - first) // step + 1
+    if count > MAX_VALUES:
+        raise ValueError(f"{word!r} has {count} values; at most {MAX_VALUES} are allowed")
+    return [first + (step if last >= first else -step) * i for i in range(int(count))]
+
+
+def numbers(whole: bool, lowest: float = 0, highest: float = 10**6) -> Callable[[str, Names], list]:
+    """A parser of numbers within limits."""
+
+    def parse(text: str, names: Names) -> list:
+        values = [value for word in split_words(text) for value in expand_numbers(word, whole)]
+        for value in values:
+            if not lowest <= value <= highest:
+                raise ValueError(
+                    f"{as_text(value)} is out of range; it must be {as_text(lowest)} to {as_text(highest)}"
+                )
+        return values
+
+    return parse
+
+
+def one_of(choices: dict[str, Any]) -> Callable[[str, Names], list]:
+    """A parser of a few words, in any case."""
+
+    def parse(text: str, names: Names) -> list:
+        words = split_words(text)
+        for word in words:
+            if word.casefold() not in choices:
+                raise ValueError(f"{word!r} is none of {', '.join(choices)}")
+        return [choices[word.casefold()] for word in words]
+
+    return parse
+
+
+def parse_classes(text: str, names: Names) -> list[int | None]:
+    """Classes by index, range of indices, name, a part of a name that only one has, "none" or "all"."""
+    if text.strip().casefold() == "all":
+        return list(range(len(names.classes)))
+    return [label for word in split_words(text, names.classes) for label in find_classes(word, names.classes)]
+
+
+def find_classes(word: str, class_names: Sequence[str]) -> list[int | None]:
+    """The classes that one word or range names; raises ValueError where there are none, or where it is not clear."""
+    if re.fullmatch(NUMBER, word) or RANGE.fullmatch(word):
+        labels = expand_numbers(word, whole=True)
+        for label in labels:
+            if label >= len(class_names):
+                raise ValueError(f"class {label} is out of range; the classes are 0 to {len(class_names) - 1}")
+        return labels
+    lowered = [name.casefold() for name in class_names]
+    found = [label for label, name in enumerate(lowered) if name == word.casefold()]
+    if not found and word.casefold() in WORDS_FOR_NO_CLASS:
+        return [None]
+    found = found or [label for label, name in enumerate(lowered) if word.casefold() in name]
+    if len(found) == 1:
+        return found
+    if not found:
+        raise ValueError(f"no class is named {word!r}")
+    some = ", ".join(f"{class_names[label]} ({label})" for label in found[:5]) + (", …" if len(found) > 5 else "")
+    raise ValueError(f"{word!r} is in the names of {len(found)} classes: {some}; type the name in full, or its index")
+
+
+def parse_checkpoints(text: str, names: Names) -> list[str]:
+    """Checkpoints by name, or a part of a name that only one has."""
+    values = []
+    for word in split_words(text, names.checkpoints):
+        found = [name for name in names.checkpoints if name == word]
+        found = found or [name for name in names.checkpoints if word.casefold() in name.casefold()]
+        if len(found) != 1:
+            problem = "is in the names of several checkpoints" if found else "is no checkpoint at hand"
+            raise ValueError(f"{word!r} {problem}: {', '.join((found or list(names.checkpoints))[:5]) or 'none'}")
+        values += found
+    return values
+
+
+KINDS = {
+    "checkpoint": Kind("Checkpoint", "ep-10.pth, ep-20.pth", parse_checkpoints, of_model=True),
+    "weights": Kind("Weights", "ema, raw", one_of({word: word for word in WEIGHTS}), of_model=True),
+    "dtype": Kind(
+        "Precision", "float32, bfloat16", one_of({name: name for name in DTYPES} | SHORT_DTYPES), of_model=True
+    ),
+    "class": Kind("Class", "0-4, banana", parse_classes),
+    "seed": Kind("Seed", "0-4", numbers(whole=True, highest=MAX_SEED)),
+    "cfg_scale": Kind("Guidance", "0, 1.5, 4", numbers(whole=False, highest=100)),
+    "cfg_curve": Kind("Guidance curve", ", ".join(CFG_CURVES), one_of({word: word for word in CFG_CURVES})),
+    "cfg_start": Kind("Guidance from scale", "0-4", numbers(whole=True, highest=100)),
+    "cfg_end": Kind("Guidance up to scale", "0, 4-6", numbers(whole=True, highest=100)),
+    "top_k": Kind("Top-k", "0, 100, 900", numbers(whole=True)),
+    "top_p": Kind("Top-p", "0.8-1:0.05", numbers(whole=False, highest=1)),
+    "temperature": Kind("Temperature", "0.8, 1, 1.2", numbers(whole=False, lowest=0.01, highest=100)),
+    "more_smooth": Kind("More smooth", "off, on", one_of(SWITCH)),
+}

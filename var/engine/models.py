@@ -1,0 +1,304 @@
+"""The models in memory, shared by every session of the server."""
+
+import gc
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from ..checkpoints.checkpoint import naming
+from ..checkpoints.finite import count_nonfinite, describe_nonfinite
+from ..checkpoints.folder import Fingerprint, fingerprint
+from ..checkpoints.load import check
+from ..checkpoints.memory import advise, available, held, need
+from ..checkpoints.pair import OpenedPair, open_pair
+from ..device import DTYPES, choose_device, choose_dtype, free_memory, is_out_of_memory
+from ..hub.download import cached_address
+from ..hub.known_models import find_known
+from ..pipeline import VARPipeline
+from .access import Access
+from .description import Description, describe_pair, is_inside
+from .previews import Previewer
+
+Value = TypeVar("Value")
+MAX_DESCRIPTIONS = 200
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a session wants a checkpoint loaded.
+
+    Args:
+        weights: "ema" or "raw" where the file has both; None takes the EMA.
+        dtype: "float32", "bfloat16" or "float16"; None for the best on the device.
+        folders: where the session's own files lie, for a VQVAE among them.
+    """
+
+    weights: str | None = None
+    dtype: str | None = None
+    folders: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A model in memory.
+
+    Args:
+        num_bytes: of its weights.
+        warning: that some of them are no numbers; None where all are.
+    """
+
+    num_bytes: int
+    warning: str | None
+
+
+class TooLargeError(MemoryError):
+    """Raised before a checkpoint is loaded that does not fit into memory.
+
+    Args:
+        message: what it needs, what is free, and what to do.
+        offer: a precision in which it fits, such as "bfloat16"; None where there is none.
+    """
+
+    def __init__(self, message: str, offer: str | None) -> None:
+        super().__init__(message)
+        self.offer = offer
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What tells one loaded model from another; another version of the file is another model."""
+
+    path: Path
+    version: Fingerprint
+    loading: Loading
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A loaded model, what shows its runs, and the version of the other file that its VQVAE is from."""
+
+    pipeline: VARPipeline
+    previewer: Previewer
+    resident: Resident
+    vae_version: Fingerprint | None
+
+    def is_current(self) -> bool:
+        """Whether the file of its VQVAE is still the one that was read."""
+        vae = self.pipeline.vae_checkpoint
+        try:
+            return vae is None or fingerprint(vae.path) == self.vae_version
+        except OSError:
+            return False
+
+
+class ModelHolder:
+    """Loads checkpoints on demand and keeps the last ones; room is made before a new one comes.
+
+    All that computes runs in one thread. The server hands each request, and each step of one, to any of its threads; on
+    the CPU every thread that computes brings workers of its own, and with more workers than cores each waits for the
+    others: twice as slow on two cores.
+
+    Args:
+        folder: the server's checkpoints, where a VQVAE is looked for, too.
+        device: as for `VARPipeline.from_checkpoint`; None: the best that the machine has.
+        keep: how many models stay in memory, from 1; the one not used for longest goes first.
+    """
+
+    def __init__(self, folder: Path, device: str | None = None, keep: int = 1) -> None:
+        self._folder = folder
+        self._device = device
+        self._keep = keep
+        self._access = Access()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._models: OrderedDict[_Key, _Model] = OrderedDict()
+        self._descriptions: OrderedDict[_Key, Description] = OrderedDict()
+
+    @contextmanager
+    def use(self, path: Path, loading: Loading | None = None) -> Iterator[VARPipeline]:
+        """Hand out the pipeline of a checkpoint; until the block ends nobody else loads or generates.
+
+        A file that changed since it was loaded is loaded again.
+
+        Raises:
+            CheckpointError: the file cannot be used; the models that were there before still serve.
+            FileNotFoundError: the file is gone.
+            MemoryError: the machine has too little memory, for the model or for what the block does with it.
+        """
+        with self._access.turn():
+            try:
+                yield self.compute(self._load, path, loading or Loading())
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise MemoryError(
+                    "The machine has too little memory for this. Ask for fewer images, or choose a smaller checkpoint."
+                ) from error
+
+    def compute(self, function: Callable[..., Value], *arguments: Any) -> Value:
+        """Call a function in the thread that computes, and return or raise what it does."""
+        return self._thread.submit(function, *arguments).result()
+
+    def previewer(self, pipeline: VARPipeline) -> Previewer:
+        """Return what shows the runs of a pipeline that is in use."""
+        return next(model.previewer for model in self._models.values() if model.pipeline is pipeline)
+
+    def describe(self, path: Path, loading: Loading | None = None) -> Description:
+        """Say what a checkpoint holds, and make sure that it can be loaded, without loading it.
+
+        Raises:
+            CheckpointError: the file cannot be used.
+            FileNotFoundError: the file is gone.
+            TooLargeError: it needs more memory than is free, that of the loaded models included.
+        """
+        key = self._key(path, loading or Loading())
+        description = self._descriptions.get(key)
+        if description is None:
+            description = self.compute(self._describe, key, path)
+        return description
+
+    def prepare(self, path: Path, loading: Loading | None = None) -> None:
+        """Load a checkpoint ahead of its use, unless the models are in use now; raises as `use` does."""
+        if not self._access.is_taken:
+            with self._access.turn():
+                self.compute(self._load, path, loading or Loading())
+
+    def practise(self, path: Path, loading: Loading | None = None) -> None:
+        """Teach a loaded checkpoint's previews, for as long as nobody wants to use a model; raises nothing."""
+        with self._access.spare_time() as is_mine, suppress(ValueError, OSError):
+            # Weights that are no numbers, or a file that is gone: whoever generates is told.
+            model = self._models.get(self._key(path, loading or Loading())) if is_mine else None
+            # Step by step, so that others can have something computed meanwhile.
+            steps = model and model.previewer.practise(self._access)
+            while steps and self.compute(next, steps, self) is not self:
+                pass
+
+    def resident(self, path: Path, loading: Loading | None = None) -> Resident | None:
+        """Return what a checkpoint takes in memory; None where it is not loaded, or not there any more."""
+        try:
+            model = self._models.get(self._key(path, loading or Loading()))
+        except OSError:
+            return None
+        return model and model.resident
+
+    def open(self, path: Path, loading: Loading | None = None) -> OpenedPair:
+        """Read a checkpoint and find its VQVAE, both complete; no model is loaded for it, and none is in the way.
+
+        Raises:
+            CheckpointError: the file cannot be used, or no VQVAE fits.
+            FileNotFoundError: the file is gone.
+            ValueError: the weights asked for are not in the file.
+        """
+        loading = loading or Loading()
+        address = cached_address(path)
+        pair = open_pair(str(address) if address else path, None, [self._folder, *loading.folders], loading.weights)
+        check(pair.checkpoint)
+        if pair.vae is not None:
+            check(pair.vae)
+        return pair
+
+    def version(self, path: Path) -> Fingerprint | None:
+        """Return what tells a file from a newer one at the same place; None where it is gone."""
+        try:
+            return fingerprint(path)
+        except OSError:
+            return None
+
+    def placement(self, loading: Loading | None = None) -> tuple[torch.device, torch.dtype]:
+        """Return where models are, and in which precision one that is loaded so computes."""
+        device = choose_device(self._device)
+        return device, choose_dtype(device, loading and loading.dtype)
+
+    def free_bytes(self) -> int | None:
+        """Return the memory that is free on the device; None where nobody knows."""
+        return available(choose_device(self._device))
+
+    def unload(self) -> None:
+        """Give the memory of all models back, once nobody uses them."""
+        with self._access.turn():
+            self.compute(self._free_all)
+
+    def _key(self, path: Path, loading: Loading) -> _Key:
+        return _Key(path.resolve(), fingerprint(path), loading)
+
+    def _describe(self, key: _Key, path: Path) -> Description:
+        pair = self.open(path, key.loading)
+        if key not in self._models:
+            self._check_memory(pair, key.loading, self._held())
+        address = cached_address(path)
+        known = address and find_known(address.repo, address.path)
+        device, dtype = self.placement(key.loading)
+        with naming(path):
+            description = describe_pair(pair, device, dtype, known, trusted=is_inside(path, self._folder))
+        self._descriptions[key] = description
+        while len(self._descriptions) > MAX_DESCRIPTIONS:
+            self._descriptions.popitem(last=False)
+        return description
+
+    def _load(self, path: Path, loading: Loading) -> VARPipeline:
+        key = self._key(path, loading)
+        model = self._models.get(key)
+        if model is not None and model.is_current():
+            self._models.move_to_end(key)
+            return model.pipeline
+        # Whatever can be told from the files is told before an old model goes.
+        pair = self.open(path, loading)
+        self._check_memory(pair, loading, self._held())
+        device, dtype = self.placement(loading)
+        description = self._describe(key, path)
+        self._make_room(pair, device, dtype, key)
+        pipeline = VARPipeline.from_checkpoint(
+            pair.checkpoint, vae=pair.vae, device=device, dtype=dtype, class_names=description.class_names
+        )
+        nonfinite = count_nonfinite(pipeline.var) | count_nonfinite(pipeline.vqvae)
+        self._models[key] = _Model(
+            pipeline,
+            Previewer(pipeline),
+            Resident(held(pipeline.var, pipeline.vqvae), describe_nonfinite(nonfinite)),
+            pair.vae and fingerprint(pair.vae.path),
+        )
+        return pipeline
+
+    def _held(self) -> int:
+        """Bytes that the loaded models would give back."""
+        return sum(model.resident.num_bytes for model in self._models.values())
+
+    def _check_memory(self, pair: OpenedPair, loading: Loading, freed: int) -> None:
+        """Refuse what cannot fit, and name a precision that does."""
+        device, dtype = self.placement(loading)
+        free = available(device)
+        if free is None:
+            return
+        free += freed
+        names = {kind: name for name, kind in DTYPES.items()}
+        kinds = [dtype, *(kind for kind in (torch.bfloat16, torch.float16) if kind is not dtype)]
+        needs = {names[kind]: need(pair.checkpoint, pair.vae, kind, device) for kind in kinds}
+        message = advise(needs, free)
+        if message is not None:
+            offer = next((name for name, needed in needs.items() if needed.total <= free), None)
+            raise TooLargeError(f"{pair.checkpoint.path}: {message}", offer)
+
+    def _make_room(self, pair: OpenedPair, device: torch.device, dtype: torch.dtype, key: _Key) -> None:
+        """Let go of older versions of the same file, of models beyond the number to keep, and of what is in the way."""
+        for old in [old for old in self._models if old.path == key.path and old.version != key.version or old == key]:
+            self._free(old)
+        needed = need(pair.checkpoint, pair.vae, dtype, device).total
+        while self._models:
+            free = available(device)
+            if len(self._models) < self._keep and (free is None or needed <= free):
+                break
+            self._free(next(iter(self._models)))
+
+    def _free(self, key: _Key) -> None:
+        device = self._models.pop(key).pipeline.device
+        gc.collect()
+        free_memory(device)
+
+    def _free_all(self) -> None:
+        for key in list(self._models):
+            self._free(key)

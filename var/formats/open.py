@@ -1,0 +1,170 @@
+"""Opening what may be a checkpoint, a file or a folder: what kind it is, and its content, without running code from it.
+
+Tensors stay in the file until somebody reads them, so opening a file of any size costs little.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from .other_kinds import describe_bytes
+from .pickles import Unpickled
+from .safetensors_format import is_safetensors, read_safetensors
+from .tensors import TensorFile
+from .torch_format import read_legacy, read_zip
+
+SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
+INDEX_SUFFIX = ".index.json"  # of a model in several files
+EXPECTED = "Expected a checkpoint saved with torch.save (.pth, .pt, .ckpt) or a .safetensors file."
+ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+PICKLE_SIGNATURES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+MAX_INDEX_BYTES = 8 << 20
+MAX_SHARDS = 1000
+MAX_LISTED = 5  # files named in a message
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """What a file, or a folder of files, holds.
+
+    Args:
+        kind: "torch", "legacy torch", "safetensors" or "sharded".
+        payload: what was saved: plain containers, numbers and text, `StoredTensor` where tensors are, `StandIn` where
+            other objects are; for safetensors a flat dict of tensors.
+        metadata: the text entries of a safetensors header.
+        paths: the files that were read.
+        num_bytes: their size together.
+        stand_ins: names of classes and functions whose objects were replaced.
+    """
+
+    kind: str
+    payload: Any
+    metadata: dict[str, str] = field(default_factory=dict)
+    paths: tuple[Path, ...] = ()
+    num_bytes: int = 0
+    stand_ins: tuple[str, ...] = ()
+
+
+def open_file(path: Path) -> FileContent:
+    """Open a checkpoint; none of its tensors' numbers are read.
+
+    Args:
+        path: a file, an index of several files, or a folder with one of these.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it is no file of weights, or asks for code to be run; the message does not name the file.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file. Check the path.")
+    if path.is_dir():
+        path = choose_in_folder(path)
+    if not path.is_file():  # a pipe or a device may make a reader wait for ever
+        raise CheckpointError(f"This is a pipe or a device, not a file. {EXPECTED}")
+    if path.name.endswith(INDEX_SUFFIX):
+        return _open_shards(path)
+    kind, content = _open_one(path)
+    if isinstance(content, Unpickled):
+        if content.harmful:
+            raise CheckpointError(_describe_harmful(content))
+        return FileContent(kind, content.value, {}, (path,), path.stat().st_size, content.stand_ins)
+    tensors, metadata = content
+    return FileContent(kind, tensors, metadata, (path,), path.stat().st_size)
+
+
+def scan_pickle(path: Path) -> Unpickled | None:
+    """Return what the pickle of a torch file says, also where it is refused; None for other files.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    if not path.is_file() or path.name.endswith(INDEX_SUFFIX):
+        return None
+    content = _open_one(path)[1]
+    return content if isinstance(content, Unpickled) else None
+
+
+def choose_in_folder(folder: Path) -> Path:
+    """Return the one file of a folder to open: an index of several files, else the only one that may be a checkpoint.
+
+    Raises:
+        CheckpointError: there is none, or several.
+    """
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    found = [path for path in files if path.name.endswith(INDEX_SUFFIX)]
+    found = found or [path for path in files if path.suffix.lower() in SUFFIXES]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise CheckpointError(f"This is a folder without any checkpoint. {EXPECTED} Name the file, or its folder.")
+    names = ", ".join(path.name for path in found[:MAX_LISTED]) + (", ..." if len(found) > MAX_LISTED else "")
+    raise CheckpointError(
+        f"This is a folder with {len(found)} files that may be checkpoints ({names}). Name one of them."
+    )
+
+
+def _open_one(path: Path) -> tuple[str, Unpickled | tuple[dict, dict]]:
+    """Kind of a single file, and what its format says."""
+    file = TensorFile(path)
+    start = file.read(0, 512)
+    if start.startswith(ZIP_SIGNATURES):
+        return "torch", read_zip(file)
+    if is_safetensors(start):
+        return "safetensors", read_safetensors(file)
+    if start.startswith(PICKLE_SIGNATURES):
+        return "legacy torch", read_legacy(file)
+    raise CheckpointError(describe_bytes(start, file.size))
+
+
+def _describe_harmful(content: Unpickled) -> str:
+    """Say what a pickle would have done; nothing of it was imported or run."""
+    would = [call for call in content.calls if call.split("(")[0] in content.harmful]
+    found = f"would have called {would[0][:200]}" if would else f"asks for {', '.join(content.harmful[:3])}"
+    return (
+        f"The file's pickle {found}, which no checkpoint does: it may be an attack. Nothing of it was run. Do not "
+        "open it with other programs; get the checkpoint from its author again, best as .safetensors."
+    )
+
+
+def _is_plain_name(name: str) -> bool:
+    """Whether a name stays in its folder, and is one that a system and a terminal take."""
+    return Path(name).name == name and len(name) < 256 and name.isprintable()
+
+
+def _open_shards(index: Path) -> FileContent:
+    """Open the files that an index names, as one; all lie in its folder."""
+    if index.stat().st_size > MAX_INDEX_BYTES:
+        raise CheckpointError("The index of the model's files is far larger than any index. Fetch it again.")
+    try:
+        places = json.loads(index.read_bytes())["weight_map"]
+        names = sorted(set(places.values()))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(
+            'The index has no readable "weight_map" from weights to files. Fetch it again.'
+        ) from error
+    if len(names) > MAX_SHARDS or not all(isinstance(name, str) and _is_plain_name(name) for name in names):
+        raise CheckpointError("The index names files outside its folder, or too many. Expected plain names beside it.")
+    missing = [name for name in names if not (index.parent / name).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"The index names {len(names)} files, and {len(missing)} of them are missing beside it ({missing[0]}). "
+            "Download them into the same folder."
+        )
+    shards = {name: open_file(index.parent / name) for name in names if not name.endswith(INDEX_SUFFIX)}
+    tensors = {}
+    for key, name in places.items():
+        payload = shards[name].payload if name in shards else None
+        if not isinstance(payload, dict) or key not in payload:
+            raise CheckpointError(f"The index says that {key[:80]} is in {name}, but it is not. Fetch the files again.")
+        tensors[key] = payload[key]
+    metadata = {key: text for shard in shards.values() for key, text in shard.metadata.items()}
+    return FileContent(
+        "sharded",
+        tensors,
+        metadata,
+        (index, *(index.parent / name for name in shards)),
+        index.stat().st_size + sum(shard.num_bytes for shard in shards.values()),
+        tuple(sorted({name for shard in shards.values() for name in shard.stand_ins})),
+    )

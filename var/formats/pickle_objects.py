@@ -1,0 +1,153 @@
+"""What stands for the objects of a pickle: plain values for those that are no more, stand-ins for all others."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import CheckpointError
+from .pickle_names import DTYPES, STORAGE_DTYPES
+from .tensors import Storage, StoredTensor
+
+DAMAGED = "The file's pickle is damaged. Copy, download or save the file again."
+
+SIZED = (str, bytes, bytearray)
+SCALARS = (str, int, float, bool, bytes, type(None))
+BUILTINS = ("builtins", "__builtin__")  # its name today, and in protocols 0 to 2
+PLAIN_NAMES = frozenset(f"{module}.{kind}" for module in BUILTINS for kind in ("object", "dict", "list", "int"))
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A name that a pickle asks for; it is never looked up."""
+
+    name: str
+
+
+class StandIn:
+    """Takes the place of an object that is more than plain data; keeps the name of its class or function alone."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+class Machine(Protocol):
+    """What the makers of values need of the machine that reads a pickle."""
+
+    def call(self, target: Any, arguments: Sequence) -> Any:
+        """Return what takes the place of a call's result."""
+
+    def new_set(self, items: Sequence) -> set:
+        """Make a set, and put its memory on the account."""
+
+
+class Attributes(dict):
+    """The attributes of an object that is nothing else, as `argparse.Namespace`."""
+
+
+def checked_key(value: Any) -> Any:
+    """Return a key of a dict or set, which has to be something that is hashed in no time."""
+    # Numbers beyond 64 bits, and tuples of numbers, can be chosen so that all have the same hash; text cannot.
+    if type(value) is int and abs(value) >= 1 << 63:
+        raise CheckpointError(f"The file's pickle has a number of {value.bit_length()} bits as a key. {DAMAGED}")
+    if type(value) in SCALARS or isinstance(value, StandIn | Global):
+        return value
+    if type(value) is tuple and len(value) <= 16 and all(type(item) is str for item in value):
+        return value
+    raise CheckpointError(
+        f"The file's pickle has a {type(value).__name__} as a key, which no checkpoint has. {DAMAGED}"
+    )
+
+
+def pairs(items: Sequence) -> dict:
+    if len(items) % 2:
+        raise CheckpointError(DAMAGED)
+    return {checked_key(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
+
+
+def shown(value: Any) -> str:
+    """Return an argument of a call as short text; containers are not looked into."""
+    if type(value) in SCALARS:
+        text = repr(value[:80]) if isinstance(value, str | bytes) else f"{value}"[:80]
+        return text
+    return repr(value)[:80] if isinstance(value, StandIn | Global) else f"{type(value).__name__}"
+
+
+def _dictionary(_: Machine, items: Any = (), *more: Any) -> dict:
+    """OrderedDict() or OrderedDict([[key, value], ...]); a defaultdict's first argument is its factory."""
+    if not isinstance(items, list | tuple):
+        items = more[0] if more and isinstance(more[0], list | tuple) else ()
+    return {checked_key(key): value for key, value in items}
+
+
+def _tensor(_: Machine, storage: Any, start: int, shape: tuple, stride: tuple, *__: Any) -> StoredTensor | StandIn:
+    if storage is None:
+        return StandIn("torch.Tensor")  # of a kind of numbers that no weights have
+    if not isinstance(storage, Storage) or not isinstance(shape, tuple) or not isinstance(stride, tuple):
+        raise CheckpointError(DAMAGED)
+    return StoredTensor(storage, storage.dtype, shape, stride, start)
+
+
+def _tensor_of_dtype(_: Machine, storage, start, shape, stride, requires_grad, hooks, dtype, *__: Any):
+    known = DTYPES.get(dtype.name) if isinstance(dtype, Global) else None
+    if known is None or not isinstance(storage, Storage):
+        return StandIn("torch.Tensor")
+    return StoredTensor(storage, known, shape, stride, start)
+
+
+def _subclass(machine: Machine, build: Any, _: Any, arguments: tuple, *__: Any) -> Any:
+    return machine.call(build, arguments)
+
+
+def _reconstructed(machine: Machine, kind: Any, *_: Any) -> Any:
+    return machine.call(kind, ())
+
+
+def _path(_: Machine, *parts: Any) -> str:
+    return "/".join(part for part in parts if isinstance(part, str)).replace("//", "/")
+
+
+def _encoded(_: Machine, text: str, encoding: str = "latin1") -> bytes:
+    return text.encode("latin-1" if encoding in ("latin1", "latin-1") else "utf-8")
+
+
+def _bytes(_: Machine, data: Any = b"", *__: Any) -> bytes:
+    """Return what was saved as bytes, or as text of as many letters; a number would be a length, and is left alone."""
+    return data.encode("latin-1") if isinstance(data, str) else bytes(data) if isinstance(data, SIZED) else b""
+
+
+def _collected(machine: Machine, items: Any = ()) -> set:
+    return machine.new_set(items if isinstance(items, list | tuple) else ())
+
+
+# What is built when a pickle calls one of these names: plain values, from plain values.
+BUILDERS: dict[str, Callable] = {
+    "collections.OrderedDict": _dictionary,
+    "collections.defaultdict": _dictionary,
+    "collections.Counter": _dictionary,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor_of_dtype,
+    "torch._utils._rebuild_parameter": lambda machine, data, *_: data,
+    "torch._utils._rebuild_parameter_with_state": lambda machine, data, *_: data,
+    "torch._tensor._rebuild_from_type_v2": _subclass,
+    "torch.Size": lambda machine, sizes=(): tuple(sizes) if isinstance(sizes, list | tuple) else (),
+    "torch.device": lambda machine, *parts: ":".join(map(shown, parts)),
+    "copyreg._reconstructor": _reconstructed,
+    "copy_reg._reconstructor": _reconstructed,
+    "argparse.Namespace": lambda machine, *_: Attributes(),
+    "types.SimpleNamespace": lambda machine, *_: Attributes(),
+    "_codecs.encode": _encoded,
+    **{f"{module}.{kind}": _collected for module in BUILTINS for kind in ("set", "frozenset")},
+    **{f"{module}.{kind}": _bytes for module in BUILTINS for kind in ("bytes", "bytearray")},
+    **{f"pathlib.{system}Path": _path for system in ("Posix", "PurePosix", "Windows", "PureWindows")},
+    **{f"pathlib._local.{system}Path": _path for system in ("Posix", "PurePosix", "Windows", "PureWindows")},
+}
+
+
+def is_plain(name: str) -> bool:
+    return name in BUILDERS or name in DTYPES or name.rpartition(".")[2] in STORAGE_DTYPES or name in PLAIN_NAMES

@@ -1,0 +1,1 @@
+"""The networks: sizes, transformer, VQVAE and its multi-scale quantizer."""

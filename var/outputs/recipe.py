@@ -1,0 +1,323 @@
+"""The recipe of an image: all that is needed to make it again, and how it travels inside the PNG."""
+
+import json
+from dataclasses import dataclass, fields, replace
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, PngImagePlugin
+
+from .. import __version__
+from ..checkpoints.hash import HASH_DIGITS
+from ..device import DTYPES
+from ..pipeline import VARPipeline
+from ..sampling.options import SamplingOptions
+
+CHUNK = "var"  # the exact settings, as JSON
+READABLE_CHUNK = "parameters"  # the same in the form that other tools show
+FORMAT = 1  # of the JSON; a higher one is of a newer program
+FORMAT_KEY = "var_recipe"
+MOST_LETTERS = 16_384  # of the JSON; ours has under a thousand
+MOST_NAME_LETTERS = 300
+MOST_CLASSES = 1_000_000
+MOST_SCALES = 100
+MOST_DIGITS = 40  # of a whole number
+MOST_PIXELS_A_SIDE = 65_536
+HEX_DIGITS = "0123456789abcdef"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+OF_THE_BATCH = ("class_labels", "seed")  # options that have a value an image
+# names of the texts that other image generators write
+SIGNS_OF_OTHERS = frozenset(
+    ("parameters", "prompt", "workflow", "invokeai_metadata", "sd-metadata", "Dream", "fooocus_scheme")
+)
+READABLE_NAMES = {
+    "cfg_scale": "CFG scale",
+    "cfg_curve": "CFG curve",
+    "cfg_start": "CFG start",
+    "cfg_end": "CFG end",
+    "top_k": "Top-k",
+    "top_p": "Top-p",
+    "more_smooth": "More smooth",
+    "temperature": "Temperature",
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that is needed to make one image again.
+
+    Args:
+        options: of this image alone: one class, and its own seed as a tuple of one.
+        class_name: of its class; "" for none.
+        checkpoint: name of the file; a label, never a path to open.
+        checkpoint_hash: `short_hash` of the file when it was loaded; "" where there was none.
+        image_size: pixels per side.
+        num_scales: scales of the image.
+        device: kind of device, such as "cpu"; devices draw different numbers from the same seed.
+        dtype: precision of the transformer, such as "float32".
+        weights: "ema" or "raw" where the checkpoint has both; None otherwise.
+        vae: name of the file of a separate VQVAE; None where the checkpoint carries its own.
+        vae_hash: `short_hash` of it.
+        edited: whether a part of another image was kept; that image and the mask are not in the recipe.
+        version: of this program.
+    """
+
+    options: SamplingOptions
+    class_name: str
+    checkpoint: str
+    checkpoint_hash: str
+    image_size: int
+    num_scales: int
+    device: str
+    dtype: str
+    weights: str | None = None
+    vae: str | None = None
+    vae_hash: str | None = None
+    edited: bool = False
+    version: str = __version__
+
+    @property
+    def class_label(self) -> int | None:
+        """Index of the class; None for no class."""
+        return self.options.class_labels[0]
+
+    @property
+    def seed(self) -> int:
+        """Seed of this image alone."""
+        return self.options.seed[0]
+
+    def check(self) -> None:
+        """Raise ValueError unless every value is of its kind and in its range; for recipes of unknown origin."""
+        for name in ("class_name", "checkpoint", "device", "version", "vae"):
+            value = getattr(self, name)
+            if value is None and name == "vae":
+                continue
+            if not isinstance(value, str) or len(value) > MOST_NAME_LETTERS or not value.isprintable():
+                raise ValueError(f"{name} must be a line of text")
+        for name in ("checkpoint_hash", "vae_hash"):
+            value = getattr(self, name)
+            if value and not (isinstance(value, str) and len(value) == HASH_DIGITS and set(value) <= set(HEX_DIGITS)):
+                raise ValueError(f"{name} must be {HASH_DIGITS} hexadecimal digits")
+        for name, most in (("image_size", MOST_PIXELS_A_SIDE), ("num_scales", MOST_SCALES)):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(f"{name} must be 1 to {most}")
+        self.options.check(MOST_CLASSES, self.num_scales)
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}")
+        if self.weights not in (None, "ema", "raw"):
+            raise ValueError("weights must be ema or raw")
+        if not isinstance(self.edited, bool):
+            raise ValueError("edited must be true or false")
+
+    @property
+    def arguments(self) -> dict:
+        """The keyword arguments with which a pipeline makes the image again."""
+        return arguments_of(self.options)
+
+    def as_dict(self) -> dict:
+        """The recipe as plain values, one level deep; `from_dict` reads it."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "options"}
+        options = {name: getattr(self.options, name) for name in option_names()}
+        return {FORMAT_KEY: FORMAT, "class_label": self.class_label, "seed": self.seed} | options | own
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Recipe":
+        """The recipe of plain values from anywhere.
+
+        What an older program did not know takes the value that it has there in effect: the default.
+
+        Raises:
+            ValueError: a value is missing, of another kind, or out of range; or a newer program wrote it.
+        """
+        version = values.get(FORMAT_KEY)
+        if type(version) is int and version > FORMAT:
+            raise ValueError("a newer version of this program wrote it")
+        if version != FORMAT:
+            raise ValueError(f"{FORMAT_KEY} is not {FORMAT}")
+        own = {field.name for field in fields(cls) if field.name != "options"}
+        try:
+            options = {name: tuple_of(values[name]) for name in option_names() if name in values}
+            options = SamplingOptions(class_labels=(values["class_label"],), seed=(values["seed"],), **options)
+            recipe = cls(options=options, **{name: values[name] for name in own & values.keys()})
+            recipe.check()
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError(f"a value is missing or of another kind ({error})") from error
+        return recipe
+
+
+def arguments_of(options: SamplingOptions) -> dict:
+    """The keyword arguments with which a pipeline follows these options."""
+    return {field.name: getattr(options, field.name) for field in fields(options)}
+
+
+def option_names() -> list[str]:
+    """The options of sampling that all images of a batch share."""
+    return [field.name for field in fields(SamplingOptions) if field.name not in OF_THE_BATCH]
+
+
+def tuple_of(value):
+    """A list of JSON as a tuple; anything else as it is."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def make_recipes(pipe: VARPipeline, options: SamplingOptions, edited: bool = False) -> list[Recipe]:
+    """The recipe of each image of a generation.
+
+    Args:
+        pipe: what made the images.
+        options: of all of them; each image has a seed of its own, or is alone.
+        edited: whether it was an edit.
+
+    Raises:
+        ValueError: the images share one generator, so that none can be made again alone.
+    """
+    if not options.seeded_by_image and options.batch_size > 1:
+        raise ValueError("images that share one seed have no recipe each; give a list of seeds")
+    seeds = options.seed if options.seeded_by_image else (options.seed,)
+    checkpoint, vae = pipe.checkpoint, pipe.vae_checkpoint
+    common = dict(
+        checkpoint=checkpoint.path.name if checkpoint else "",
+        checkpoint_hash=pipe.checkpoint_hash or "",
+        image_size=pipe.image_size,
+        num_scales=pipe.var.config.num_scales,
+        device=pipe.device.type,
+        dtype=str(pipe.dtype).removeprefix("torch."),
+        weights=checkpoint.weights if checkpoint else None,
+        vae=vae.path.name if vae else None,
+        vae_hash=pipe.vae_hash,
+        edited=edited,
+    )
+    return [
+        Recipe(
+            options=replace(options, class_labels=(label,), seed=(seed,)),
+            class_name="" if label is None else pipe.class_names[label],
+            **common,
+        )
+        for label, seed in zip(options.class_labels, seeds, strict=True)
+    ]
+
+
+def to_png_text(recipe: Recipe) -> PngImagePlugin.PngInfo:
+    """The text chunks of an image: one for people and other tools, one that `from_png` reads."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text(READABLE_CHUNK, readable(recipe))
+    info.add_itxt(CHUNK, json.dumps(recipe.as_dict(), ensure_ascii=False, allow_nan=False))
+    return info
+
+
+def save_png(file: str | Path | BinaryIO, image: Image.Image, recipe: Recipe) -> None:
+    """Write an image with its recipe inside; equal images and recipes give equal bytes."""
+    image.save(file, format="PNG", pnginfo=to_png_text(recipe))
+
+
+def png_bytes(image: Image.Image, recipe: Recipe) -> bytes:
+    """What `save_png` writes."""
+    buffer = BytesIO()
+    save_png(buffer, image, recipe)
+    return buffer.getvalue()
+
+
+def name_of(recipe: Recipe) -> str:
+    """The class of an image for people."""
+    return recipe.class_name or "no class"
+
+
+def caption(recipe: Recipe) -> str:
+    """The two lines below an image: enough to make it again."""
+    return f"{name_of(recipe)}\nseed {recipe.seed}"
+
+
+def readable(recipe: Recipe) -> str:
+    """The recipe in the two lines that the "PNG info" of other tools take apart: the prompt, then `Name: value, …`."""
+    settings = {"Steps": recipe.num_scales, "Sampler": "VAR", "Seed": recipe.seed}
+    settings |= {READABLE_NAMES.get(name, name): getattr(recipe.options, name) for name in option_names()}
+    settings |= {"Size": f"{recipe.image_size}x{recipe.image_size}"}
+    settings |= {"Model hash": recipe.checkpoint_hash, "Model": Path(recipe.checkpoint).stem, "Weights": recipe.weights}
+    settings |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae and Path(recipe.vae).stem}
+    settings |= {"Class": "none" if recipe.class_label is None else recipe.class_label}
+    settings |= {"Precision": recipe.dtype, "Device": recipe.device, "Version": f"var {recipe.version}"}
+    if recipe.edited:
+        settings["Edited"] = True
+    shown = ", ".join(f"{name}: {quoted(value)}" for name, value in settings.items() if value not in (None, ""))
+    return f"{' '.join(recipe.class_name.split()) or 'no class'}\n{shown}"
+
+
+def quoted(value) -> str:
+    """A value of the list; in double quotes where it would end the list or break the line."""
+    parts = value if isinstance(value, tuple) else (value,)
+    text = " ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in parts)
+    return json.dumps(text, ensure_ascii=False) if set(text) & set(',:\n"') else text
+
+
+def from_png(source: str | Path | Image.Image) -> Recipe:
+    """The recipe inside an image; its pixels are not decoded, and nothing but our own chunk is taken apart.
+
+    Args:
+        source: a PNG file, or an image that Pillow opened.
+
+    Raises:
+        ValueError: there is no recipe, or a damaged one, or it is of another program; one sentence or two.
+        FileNotFoundError: there is no such file.
+    """
+    if isinstance(source, Image.Image):
+        return from_texts(source.info)
+    with open(source, "rb") as file:
+        if file.read(len(PNG_SIGNATURE)) != PNG_SIGNATURE:
+            raise ValueError(
+                "This is not a PNG file, and only those carry their settings. Use the file as it was downloaded here."
+            )
+        file.seek(0)
+        try:
+            with Image.open(file, formats=["PNG"]) as image:
+                texts = image.info
+        except (OSError, ValueError, Image.DecompressionBombError) as error:  # ValueError: texts without bounds
+            raise ValueError("The PNG file is damaged; its settings cannot be read.") from error
+    return from_texts(texts)
+
+
+def from_texts(texts: dict) -> Recipe:
+    """The recipe among the texts of an image; the errors are those of `from_png`."""
+    text = texts.get(CHUNK)
+    if not isinstance(text, str):
+        if SIGNS_OF_OTHERS & texts.keys():
+            raise ValueError("The settings in this image are of another program, not of VAR; they mean nothing here.")
+        raise ValueError(
+            "There are no settings in this image. Editors and messengers remove them; use the file as it was saved."
+        )
+    if len(text) > MOST_LETTERS:
+        raise ValueError("The settings in this image are damaged: they are too long.")
+    try:
+        values = json.loads(text, parse_constant=refuse, parse_int=whole)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError("The settings in this image are damaged: they are no JSON.") from error
+    except ValueError as error:
+        raise ValueError(f"The settings in this image are damaged: {error}.") from error
+    try:
+        if not isinstance(values, dict):
+            raise ValueError("they are no list of settings")
+        return Recipe.from_dict(values)
+    except ValueError as error:
+        raise ValueError(f"The settings in this image are damaged or not of this program: {error}.") from error
+
+
+def whole(digits: str) -> int:
+    """A whole number; one that nothing here could mean is refused."""
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"{digits[:MOST_DIGITS]}… is too large")
+    return int(digits)
+
+
+def refuse(constant: str):
+    """Refuse what JSON does not have but Python's reader takes: NaN and Infinity."""
+    raise ValueError(f"{constant} is no value")
+
+
+def describe_differences(recipe: Recipe, checkpoint: str, checkpoint_hash: str) -> str:
+    """What a person should know who restores a recipe for a checkpoint; "" where it is the same file."""
+    if not recipe.checkpoint_hash or recipe.checkpoint_hash == checkpoint_hash:
+        return ""
+    if recipe.checkpoint == checkpoint:
+        return f"The image was made with another version of {checkpoint} ({recipe.checkpoint_hash})."
+    return f"The image was made with {recipe.checkpoint} ({recipe.checkpoint_hash}), not with {checkpoint}."

@@ -1,0 +1,1 @@
+"""From class labels to tokens, scale by scale, to latents and pixels."""

@@ -1,0 +1,237 @@
+"""The sampler: from class labels to tokens and a latent, one scale a step.
+
+Letters: B images, b images computed together, L tokens of all scales, V vocabulary, C latent channels, N side of the
+latent, n side of one scale.
+Source: arXiv 2404.02905, section 3, and the reference implementation's `autoregressive_infer_cfg`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..device import free_memory, is_out_of_memory
+from ..model.quantizer import MultiScaleQuantizer, resize_area
+from ..model.transformer import VAR, KeyValueCache
+from .options import SamplingOptions
+from .stopping import StopSignal, raise_if_set
+from .tokens import BatchDraws, ImageDraws, draw_tokens, guide, keep_likely, soft_embedding
+
+MIN_TEMPERATURE = torch.finfo(torch.float32).tiny  # anything lower would be 0 in float32
+ALWAYS_KEPT_PLACES = 3  # scales this small only set the tone of an image: an edit keeps all of them
+
+
+@dataclass(frozen=True)
+class Known:
+    """The part of an image that an edit keeps.
+
+    Args:
+        tokens: of the known image, one int64 (1, n²) for each scale.
+        keep: bool (1, 1, n, n) for each scale, True where the known token stays.
+    """
+
+    tokens: Sequence[Tensor]
+    keep: Sequence[Tensor]
+
+
+def keep_at_scales(keep: Tensor, patch_nums: Sequence[int], keep_scales: int = 0) -> list[Tensor]:
+    """The keep mask of every scale.
+
+    Args:
+        keep: float (N, N), 1 = keep.
+        patch_nums: side of the token map of each scale.
+        keep_scales: so many scales, from the first on, are kept whole.
+
+    Returns:
+        One bool (1, 1, n, n) for each scale.
+    """
+    masks = []
+    for scale_index, patch_num in enumerate(patch_nums):
+        mask = F.interpolate(keep[None, None].float(), size=(patch_num, patch_num), mode="bilinear")  # (1, 1, n, n)
+        is_whole = scale_index < keep_scales or patch_num**2 <= ALWAYS_KEPT_PLACES
+        masks.append(torch.ones_like(mask, dtype=torch.bool) if is_whole else mask > 0.5)
+    return masks
+
+
+class Lane:
+    """The state of images that are computed together in one generation.
+
+    Args:
+        model: the transformer.
+        options: of the whole batch.
+        images: which of the batch are in this lane.
+    """
+
+    def __init__(self, model: VAR, options: SamplingOptions, images: range):
+        weight = model.word_embed.weight
+        device = weight.device
+        labels = [model.null_class if label is None else label for label in options.class_labels]
+        rows = labels[images.start : images.stop]
+        has_classes = any(label != model.null_class for label in rows)
+        # after so many scales nobody asks for the unconditional half again
+        self.guided_scales = options.guided_scales(model.config.num_scales) if has_classes else 0
+        self.guided = self.guided_scales > 0
+        if self.guided:
+            rows = rows + [model.null_class] * len(images)
+        self.condition = model.class_emb(torch.tensor(rows, device=device))  # (b or 2b, D)
+        self.modulations = model.modulations(self.condition)
+        self.cache = KeyValueCache(model.config, len(rows), device, weight.dtype)
+        if options.seeded_by_image:
+            self.draws = ImageDraws(options.seed[images.start : images.stop], device)
+        else:
+            self.draws = BatchDraws(options.seed, options.batch_size, images, device)
+        self.latent: Tensor | None = None  # (b, C, N, N) after the first scale
+        self.tokens: list[Tensor] = []  # one int64 (b, n²) a scale
+        self.finite = torch.ones((), dtype=torch.bool, device=device)
+
+    def drop_unconditional(self) -> None:
+        """Go on with the conditional half alone."""
+        batch_size = self.condition.shape[0] // 2
+        self.guided = False
+        self.condition = self.condition[:batch_size]
+        self.modulations = self.modulations.first(batch_size)
+        self.cache.keep_first(batch_size)
+
+    def advance(
+        self,
+        model: VAR,
+        quantizer: MultiScaleQuantizer,
+        options: SamplingOptions,
+        known: Known | None,
+        stop: StopSignal | None = None,
+    ) -> None:
+        """Generate the next scale; raises Stopped, leaving the lane of no further use."""
+        config, scale_index = model.config, len(self.tokens)
+        patch_num = config.patch_nums[scale_index]
+        ratio = scale_index / max(1, config.num_scales - 1)
+        here = options.at_scale(scale_index, config.num_scales)
+        if self.guided and scale_index >= self.guided_scales:
+            self.drop_unconditional()
+
+        features = None if self.latent is None else resize_area(self.latent, patch_num)  # (b, C, n, n)
+        x = model.embed_scale(features, self.condition, scale_index)
+        if self.guided and features is not None:
+            x = x.repeat(2, 1, 1)  # (2b, n², D)
+        check = partial(raise_if_set, stop)
+        logits = model.logits(x, self.modulations, cache=self.cache, before_block=check)  # (b or 2b, n², V)
+        if self.guided:
+            logits = guide(logits, here.guidance)  # (b, n², V)
+        self.finite = self.finite & logits.isfinite().all()
+        if here.temperature != 1:  # the largest becomes 0, so that no temperature is too low
+            logits = (logits - logits.amax(-1, keepdim=True)) / max(here.temperature, MIN_TEMPERATURE)
+
+        logits = keep_likely(logits, here.top_k, options.top_p)
+        tokens = draw_tokens(logits, self.draws.exponential(*logits.shape[1:]))  # (b, n²)
+        if options.more_smooth:
+            draws, codebook = self.draws.exponential(*logits.shape[1:]), quantizer.embedding.weight
+            h = soft_embedding(logits, draws, codebook, ratio).transpose(1, 2).unflatten(2, (patch_num, patch_num))
+        else:
+            h = quantizer.tokens_to_map(tokens)  # (b, C, n, n)
+        if known is not None:
+            keep, known_tokens = known.keep[scale_index], known.tokens[scale_index]
+            h = torch.where(keep, quantizer.tokens_to_map(known_tokens), h)
+
+        contribution = quantizer.contribution(h, scale_index, config.patch_nums)  # (b, C, N, N)
+        # a new tensor each time: a step handed out earlier keeps its latent
+        self.latent = contribution if self.latent is None else self.latent + contribution
+        self.tokens.append(tokens)
+
+
+@dataclass(frozen=True)
+class GeneratedScale:
+    """One scale of the images that are computed at the time: all of them, unless memory is too small for that.
+
+    Args:
+        scale_index: 0-based.
+        images: which of the batch.
+        latents: the latents so far, one (b, C, N, N) for each group of images computed together.
+        tokens: int64 (len(images), L) after the last scale; None before.
+    """
+
+    scale_index: int
+    images: range
+    latents: list[Tensor]
+    tokens: Tensor | None
+
+
+def generate(
+    model: VAR,
+    quantizer: MultiScaleQuantizer,
+    options: SamplingOptions,
+    known: Known | None = None,
+    stop: StopSignal | None = None,
+) -> Iterator[GeneratedScale]:
+    """Sample a batch, scale by scale.
+
+    Where memory does not suffice for all images at once, they are made in parts, one part after the other, each from
+    its first scale on, with the draws that they would have had.
+
+    Args:
+        model: the transformer.
+        quantizer: of the VQVAE, on the same device.
+        options: checked already.
+        known: what to keep of a known image, in an edit.
+        stop: looked at before every block of the transformer.
+
+    Yields:
+        Each scale of the images of each part.
+
+    Raises:
+        Stopped: the signal was set.
+        ValueError: the logits are not finite: a precision too small for the model, or damaged weights.
+        torch.OutOfMemoryError: not even one image fits.
+    """
+    first, size = 0, options.batch_size
+    while first < options.batch_size:
+        images = range(first, min(first + size, options.batch_size))
+        try:
+            yield from generate_part(model, quantizer, options, known, stop, images)
+            first = images.stop
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(images) == 1:
+                raise torch.OutOfMemoryError(
+                    "the memory is too small for even one image; free some of it, or use a smaller model, "
+                    "dtype=torch.bfloat16 or device='cpu'"
+                ) from error
+            size = (len(images) + 1) // 2
+        if first < images.stop:  # outside of the handler, where the failed attempt's tensors are gone
+            free_memory(model.word_embed.weight.device)
+
+
+def generate_part(
+    model: VAR,
+    quantizer: MultiScaleQuantizer,
+    options: SamplingOptions,
+    known: Known | None,
+    stop: StopSignal | None,
+    images: range,
+) -> Iterator[GeneratedScale]:
+    """Sample some images of a batch; the arguments and what is yielded are those of `generate`.
+
+    The inference mode is entered for each step, not around the yields, where it would last on in the caller.
+    """
+    # Products of matrices round differently with the number of rows. On the CPU, where images with seeds of their own
+    # must not depend on their neighbours, each is computed apart; it costs little there.
+    apart = options.seeded_by_image and model.word_embed.weight.device.type == "cpu"
+    groups = [range(i, i + 1) for i in images] if apart else [images]
+    with torch.inference_mode():
+        lanes = [Lane(model, options, group) for group in groups]
+    for scale_index in range(model.config.num_scales):
+        tokens = None
+        with torch.inference_mode():
+            for lane in lanes:
+                lane.advance(model, quantizer, options, known, stop)
+            if scale_index == model.config.num_scales - 1:
+                if not all(lane.finite for lane in lanes):
+                    dtype = str(model.word_embed.weight.dtype).removeprefix("torch.")
+                    raise ValueError(
+                        f"the transformer's output is not finite in {dtype}; use dtype=torch.float32 or a lower "
+                        "cfg_scale, and if that does not help, the checkpoint's weights are damaged"
+                    )
+                tokens = torch.cat([torch.cat(lane.tokens, dim=1) for lane in lanes])  # (len(images), L)
+        yield GeneratedScale(scale_index, images, [lane.latent for lane in lanes], tokens)

@@ -1,0 +1,64 @@
+"""What the page's endpoints share: which file a call names, and errors as one line."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio_client.utils import is_file_obj_with_meta
+
+from ...engine.catalog import Catalog
+from ...outputs.recipe import option_names
+from ..html import USER_ERRORS, error_text
+
+
+@contextmanager
+def api_errors(catalog: Catalog, checkpoint: Any) -> Iterator[None]:
+    """Hand errors that a caller can bring about over as one line, which calls the file as the caller does."""
+    try:
+        yield
+    except USER_ERRORS as error:
+        text = error_text(error)
+        try:
+            name, path = named_file(catalog, checkpoint)
+            text = error_text(error, path, name)
+        except USER_ERRORS:
+            pass  # then it is this that the error is about
+        # Gradio shows a message as HTML, here and on the page of a caller's own app.
+        raise gr.Error(escape(text, quote=False), print_exception=False) from error
+
+
+def named_file(catalog: Catalog, checkpoint: Any, uploads: bool = True) -> tuple[str, Path]:
+    """Return the name and the path of the checkpoint that a call asks for; raises for anything else.
+
+    Args:
+        catalog: the checkpoints that a call may name.
+        checkpoint: what the call gives: a name, a file that it uploaded, or "" for the default.
+        uploads: whether files may be uploaded.
+    """
+    if is_file_obj_with_meta(checkpoint):
+        if not uploads:
+            raise ValueError("This server takes no uploads. Name a file of its checkpoints folder.")
+        # Gradio has made sure that this path lies among the files uploaded to it.
+        path = Path(checkpoint["path"])
+        return checkpoint.get("orig_name") or path.name, path
+    if not isinstance(checkpoint, str | None):
+        raise ValueError("checkpoint must be the name of a file in the checkpoints folder, or handle_file(...) of one.")
+    return checkpoint or catalog.default() or "", catalog.resolve(checkpoint)
+
+
+def options_of(*values: Any) -> dict[str, Any]:
+    """Return the options of sampling by name; `values` are in the order of `SamplingOptions`."""
+    return dict(zip(option_names(), values, strict=True))
+
+
+def progress_info(scale_index: int, patch_nums: Sequence[int], images_done: int, num_images: int) -> dict[str, int]:
+    """Return what a call is told while it runs; `scale_index` is that of the last scale that is done, from 0."""
+    return {
+        "scale": scale_index + 1,
+        "num_scales": len(patch_nums),
+        "images_done": images_done,
+        "num_images": num_images,
+    }

@@ -1,0 +1,94 @@
+"""The endpoints about a checkpoint itself: `/inspect` and `/export`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ...checkpoints.checkpoint import read_checkpoint
+from ...checkpoints.load import check
+from ...cli.inspect import describe
+from ...engine.catalog import Catalog
+from ...engine.description import is_inside
+from ...engine.exports import ExportOrder, export, new_folder, remove_folder
+from ...engine.models import Loading, ModelHolder
+from ...errors import CheckpointError
+from ..options import PageOptions
+from .calls import api_errors, named_file
+
+Handler = Callable[..., Any]
+
+
+def inspect_endpoint(catalog: Catalog, options: PageOptions) -> Handler:
+    """Return the handler of `/inspect`."""
+
+    def inspect(checkpoint: str | dict = "", weights: str = "") -> dict[str, Any]:
+        """Say what is in a checkpoint file, and whether it can be used.
+
+        Parameters:
+            checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
+            weights: "ema" or "raw" where the file has both; "" for the EMA.
+
+        Returns:
+            found: what `python -m var inspect FILE --json` prints, files by their names alone.
+        """
+        with api_errors(catalog, checkpoint):
+            name, path = named_file(catalog, checkpoint, options.uploads)
+            found = read_checkpoint(path, weights or None)
+            problem = None
+            try:
+                check(found)
+            except CheckpointError as error:
+                problem = error
+            described = describe(found, problem, trusted=is_inside(path, catalog.folder))
+            report = json.loads(json.dumps(described, default=str).replace(str(path), name))
+            files, vqvae_file = [Path(file).name for file in report["files"]], report["vqvae_file"]
+            return report | {"file": name, "files": files, "vqvae_file": vqvae_file and Path(vqvae_file).name}
+
+    return inspect
+
+
+def export_endpoint(catalog: Catalog, holder: ModelHolder, options: PageOptions) -> Handler:
+    """Return the handler of `/export`."""
+
+    # It yields instead of returning, so that a caller that goes away leaves nothing behind.
+    def export_weights(
+        checkpoint: str | dict = "", format: str = "safetensors", dtype: str = "", weights: str = ""
+    ) -> tuple[list[str], dict[str, Any]]:
+        """Write a checkpoint's weights alone, VAR and VQVAE.
+
+        Parameters:
+            checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
+            format: "safetensors" for one file with both models; "official" for plain .pth files as the reference
+                implementation loads them.
+            dtype: "float32", "bfloat16" or "float16"; "" keeps the precision of the file.
+            weights: "ema" or "raw" where the file has both; "" for the EMA.
+
+        Returns:
+            files: the file, or the two files, the transformer's first.
+            info: checkpoint; and of each file its name, bytes and sha256.
+        """
+        with api_errors(catalog, checkpoint):
+            if not options.exports:
+                raise ValueError("This server hands out no weights.")
+            name, path = named_file(catalog, checkpoint, options.uploads)
+            order = ExportOrder(name, path, format, dtype, Loading(weights or None))
+            order.check()
+            pair = holder.open(path, order.loading)
+            folder = new_folder()
+            try:
+                exported = export(order, pair, folder)
+            except BaseException:
+                remove_folder(folder)
+                raise
+            info = {
+                "checkpoint": name,
+                "names": [file.name for file in exported.paths],
+                "bytes": list(exported.num_bytes),
+                "sha256": list(exported.sha256),
+            }
+            yield [gr.FileData(path=str(file)).model_dump() for file in exported.paths], info
+
+    return export_weights

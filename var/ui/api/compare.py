@@ -1,0 +1,121 @@
+"""The endpoint `/compare`, over the same comparisons as the page."""
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import gradio as gr
+
+from ...comparing.axes import Names
+from ...comparing.comparison import Cell, CellResult, ModelChoice
+from ...engine.catalog import Catalog
+from ...engine.comparisons import Models, ask, carry_out, cell_label, write_files
+from ...engine.models import ModelHolder
+from ...engine.pace import Pace
+from ...engine.queue import Line
+from ...pictures.sheets import DARK, LIGHT
+from ...sampling.options import SamplingOptions, is_whole
+from ..options import PageOptions
+from .calls import api_errors, named_file, options_of, progress_info
+
+
+def compare_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: PageOptions) -> Callable[..., Any]:
+    """Return the handler of `/compare`.
+
+    Args:
+        catalog: the checkpoints that a call may name.
+        holder: the server's model.
+        line: who waits for the model.
+        options: what visitors may do.
+    """
+
+    # Gradio documents the endpoint from this signature. It yields for the reasons of `/generate`.
+    def compare(
+        x_kind: str = "cfg_scale",
+        x_values: str = "0, 1.5, 4",
+        y_kind: str = "",
+        y_values: str = "",
+        z_kind: str = "",
+        z_values: str = "",
+        checkpoint: str | dict = "",
+        class_label: int | None = 0,
+        seed: int = 0,
+        cfg_scale: float = 4.0,
+        top_k: int = 900,
+        top_p: float = 0.95,
+        more_smooth: bool = False,
+        temperature: float = 1.0,
+        cfg_curve: str = "ramp",
+        cfg_start: int = 0,
+        cfg_end: int = 0,
+        dark: bool = False,
+    ) -> tuple[str, str, dict[str, Any]]:
+        """Make one image for every combination of values along up to three axes; at most 256.
+
+        Parameters:
+            x_kind: what varies from column to column: "checkpoint", "weights", "dtype", "class", "seed", "cfg_scale",
+                "cfg_curve", "cfg_start", "cfg_end", "top_k", "top_p", "temperature", "more_smooth"; "" for nothing.
+            x_values: its values as typed on the page: "0, 1.5, 4", "0-10:2", "banana, 3", "ep-10.pth, ep-20.pth".
+            y_kind: what varies from row to row.
+            y_values: its values.
+            z_kind: what varies from grid to grid.
+            z_values: its values.
+            checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
+            class_label: index of the class where no axis varies it; null for no class.
+            seed: seed of every image where no axis varies it.
+            cfg_scale: guidance, 0 is off.
+            top_k: draw each token from the k likeliest, 0 is off.
+            top_p: draw from the likeliest tokens that make up this share, 0 is off.
+            more_smooth: blend tokens instead of picking one, for softer images.
+            temperature: below 1 likelier tokens, above 1 more surprising ones.
+            cfg_curve: "ramp", guidance rises from 0 at the first scale, or "constant".
+            cfg_start: the first scale with guidance, from 0.
+            cfg_end: the first scale without guidance again, 0 is off.
+            dark: whether the picture has a dark background.
+
+        Returns:
+            picture: the labelled grid, a PNG file.
+            bundle: zip of the picture, the single images with their settings inside, and images.json.
+            info: number of images, what they share, and the images that could not be made, with the reason. While the
+                job runs, after each scale and without files: scale, num_scales, images_done and num_images.
+        """
+        with api_errors(catalog, checkpoint), TemporaryDirectory() as folder:
+            name, path = named_file(catalog, checkpoint, options.uploads)
+            description = holder.describe(path)
+            sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
+            base = base_cell(name, class_label, seed, len(description.class_names), sampling)
+            names = Names(description.class_names, list(dict.fromkeys((name, *catalog.names()))))
+            comparison = ask([(x_kind, x_values), (y_kind, y_values), (z_kind, z_values)], base, names)
+            models = Models(holder, lambda asked: path if asked == name else catalog.resolve(asked))
+            results: list[CellResult] = []
+            with line.turn(), closing(carry_out(comparison, models, threading.Event(), Pace())) as events:
+                for event in events:
+                    if isinstance(event, CellResult):
+                        results.append(event)
+                    else:
+                        done, total = len(results), len(comparison.cells)
+                        yield None, None, progress_info(event.scale_index, event.patch_nums, done, total)
+            failed = [
+                {"image": cell_label(result.cell, comparison.axes), "reason": result.error}
+                for result in results
+                if result.error
+            ]
+            picture, bundle = write_files(Path(folder), comparison, results, DARK if dark else LIGHT)
+            if bundle is None:
+                raise ValueError(failed[0]["reason"])
+            info = {"num_images": len(results) - len(failed), "shared": comparison.note, "failed": failed}
+            yield gr.FileData(path=str(picture)).model_dump(), gr.FileData(path=str(bundle)).model_dump(), info
+
+    return compare
+
+
+def base_cell(checkpoint: str, class_label: int | None, seed: int, num_classes: int, sampling: dict[str, Any]) -> Cell:
+    """What holds where no axis says otherwise; raises ValueError for a value that no model takes."""
+    if not is_whole(seed):
+        raise ValueError(f"seed must be a whole number, not {seed!r}.")
+    options = SamplingOptions((class_label,), (seed,), **sampling)
+    options.check(num_classes)
+    return Cell(ModelChoice(checkpoint), options)

@@ -1,0 +1,88 @@
+"""The endpoint `/edit`, over the same runs as the page."""
+
+from collections.abc import Callable
+from typing import Any
+
+from gradio_client.utils import is_file_obj_with_meta
+from PIL import Image
+
+from ...engine.catalog import Catalog
+from ...engine.models import ModelHolder
+from ...engine.queue import Line
+from ...engine.runs import Edit
+from ...pictures.pixels import open_image
+from ..options import PageOptions
+from .calls import api_errors, options_of
+from .generate import as_labels, named_order, result_of
+
+
+def edit_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: PageOptions) -> Callable[..., Any]:
+    """Return the handler of `/edit`.
+
+    Args:
+        catalog: the checkpoints that a call may name.
+        holder: the server's model.
+        line: who waits for the model.
+        options: what visitors may do.
+    """
+
+    # As of `/generate`, Gradio documents the endpoint from this signature, and it yields for the same reasons.
+    def edit(
+        image: dict,
+        mask: dict | None,
+        class_labels: list[int],
+        checkpoint: str | dict = "",
+        num_images: int | list[int] = 1,
+        seed: int = 0,
+        cfg_scale: float | list[float] = 4.0,
+        top_k: int | list[int] = 900,
+        top_p: float = 0.95,
+        more_smooth: bool = False,
+        temperature: float | list[float] = 1.0,
+        cfg_curve: str = "ramp",
+        cfg_start: int = 0,
+        cfg_end: int = 0,
+        keep_scales: int = 0,
+    ) -> tuple[list[str], dict[str, Any]]:
+        """Make a part of an image anew.
+
+        Parameters:
+            image: a file (handle_file) of any size; the middle square is taken.
+            mask: a file that covers the whole image, of any size; black is made anew, all else is kept. null for the
+                whole image.
+            class_labels: of the new part: list of class indices; null for no class.
+            checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
+            num_images: images of each class, or a list with a number for each; at most 64 in all.
+            seed: seed of the first image; each further image takes the next number.
+            cfg_scale: guidance, 0 is off; one number, or one for each scale, without cfg_curve, cfg_start and cfg_end.
+            top_k: draw each token from the k likeliest, 0 is off; one number, or one for each scale.
+            top_p: draw from the likeliest tokens that make up this share, 0 is off.
+            more_smooth: blend tokens instead of picking one, for softer images.
+            temperature: below 1 likelier tokens, above 1 more surprising ones; one number, or one for each scale.
+            cfg_curve: "ramp", guidance rises from 0 at the first scale, or "constant".
+            cfg_start: the first scale with guidance, from 0.
+            cfg_end: the first scale without guidance again, 0 is off.
+            keep_scales: so many first scales stay, also where the mask is black: more keep the shapes.
+
+        Returns:
+            images: PNG files; each carries its settings. While the job runs there are none.
+            info: as of /generate.
+        """
+        with api_errors(catalog, checkpoint), line.turn():
+            keep = Image.new("L", (1, 1)) if mask is None else picture(mask, "mask").convert("L")
+            wanted = Edit(picture(image, "image"), keep, keep_scales)
+            sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
+            name, order = named_order(
+                catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling, edit=wanted
+            )
+            yield from result_of(holder, name, order)
+
+    return edit
+
+
+def picture(file: Any, argument: str) -> Image.Image:
+    """Return the picture that a call uploads; raises ValueError for anything else."""
+    if not is_file_obj_with_meta(file):
+        raise ValueError(f"{argument} must be a file: handle_file(...) of one.")
+    # Gradio has made sure that this path lies among the files uploaded to it.
+    return open_image(file["path"], argument)

@@ -1,0 +1,67 @@
+"""The page's API: named endpoints for scripts, over the same runs as the page."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from ...engine.catalog import Catalog
+from ...engine.exports import EXPORT_QUEUE
+from ...engine.models import ModelHolder
+from ...engine.queue import Line
+from ..options import PageOptions
+from .checkpoint import export_endpoint, inspect_endpoint
+from .compare import compare_endpoint
+from .edit import edit_endpoint
+from .generate import generate_endpoint
+
+
+def add_endpoints(catalog: Catalog, holder: ModelHolder, line: Line, concurrency_id: str, options: PageOptions) -> None:
+    """Add the endpoints to the page that is being laid out.
+
+    Args:
+        catalog: the checkpoints that a call may name.
+        holder: the server's model.
+        line: who waits for the model.
+        concurrency_id: the queue of everything that uses the model.
+        options: what visitors may do.
+    """
+    of_model = {"concurrency_id": concurrency_id, "concurrency_limit": 1}
+    add_endpoint(generate_endpoint(catalog, holder, line, options), "generate", **of_model)
+    add_endpoint(edit_endpoint(catalog, holder, line, options), "edit", **of_model)
+    add_endpoint(compare_endpoint(catalog, holder, line, options), "compare", **of_model)
+    add_endpoint(inspect_endpoint(catalog, options), "inspect")
+    exports = {"concurrency_id": EXPORT_QUEUE, "concurrency_limit": 1}
+    add_endpoint(export_endpoint(catalog, holder, options), "export", **exports)
+
+
+def add_endpoint(handler: Callable[..., Any], name: str, **queue: Any) -> None:
+    """Add an endpoint, each parameter and value documented as in the handler's docstring.
+
+    Gradio itself calls them "1st", "2nd", and says nothing of them.
+    """
+    gr.api(handler, api_name=name, **queue)
+    function = list(gr.context.Context.root_block.fns.values())[-1]
+    described = sections(handler)
+    for section, key, components in (
+        ("Parameters", "additional_description", function.inputs),
+        ("Returns", "description", function.outputs),
+    ):
+        for component, (label, text) in zip(components, described[section].items(), strict=True):
+            component.label = label
+            component._api_info = {**component._api_info, key: text}
+
+
+def sections(handler: Callable[..., Any]) -> dict[str, dict[str, str]]:
+    """Return the names and texts of each section of a docstring, by the section's title."""
+    found: dict[str, dict[str, str]] = {}
+    for line in inspect.getdoc(handler).splitlines():
+        text, indent = line.strip(), len(line) - len(line.lstrip())
+        if not indent and text.endswith(":"):
+            section = found[text[:-1]] = {}
+        elif indent == 4:
+            name, _, section[name] = text.partition(": ")
+        elif indent > 4:
+            section[name] += f" {text}"
+    return found

@@ -1,0 +1,108 @@
+"""The endpoint `/generate`, over the same runs as the page."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import gradio as gr
+
+from ...engine.catalog import Catalog
+from ...engine.models import ModelHolder
+from ...engine.queue import Line
+from ...engine.runs import Edit, Order, carry_out
+from ..images.panel import Folder
+from ..options import PageOptions
+from .calls import api_errors, named_file, options_of, progress_info
+
+
+def generate_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: PageOptions) -> Callable[..., Any]:
+    """Return the handler of `/generate`.
+
+    Args:
+        catalog: the checkpoints that a call may name.
+        holder: the server's model.
+        line: who waits for the model.
+        options: what visitors may do.
+    """
+
+    # Gradio documents the endpoint from this signature: the types are those that the caller sees. It yields instead of
+    # returning: to tell how far it is, to be stopped, and to have the files copied before their folder goes.
+    def generate(
+        class_labels: list[int],
+        checkpoint: str | dict = "",
+        num_images: int | list[int] = 1,
+        seed: int = 0,
+        cfg_scale: float | list[float] = 4.0,
+        top_k: int | list[int] = 900,
+        top_p: float = 0.95,
+        more_smooth: bool = False,
+        temperature: float | list[float] = 1.0,
+        cfg_curve: str = "ramp",
+        cfg_start: int = 0,
+        cfg_end: int = 0,
+    ) -> tuple[list[str], dict[str, Any]]:
+        """Generate images of classes.
+
+        Parameters:
+            class_labels: list of class indices; null for no class.
+            checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
+            num_images: images of each class, or a list with a number for each; at most 64 in all.
+            seed: seed of the first image; each further image takes the next number.
+            cfg_scale: guidance, 0 is off; one number, or one for each scale, without cfg_curve, cfg_start and cfg_end.
+            top_k: draw each token from the k likeliest, 0 is off; one number, or one for each scale.
+            top_p: draw from the likeliest tokens that make up this share, 0 is off.
+            more_smooth: blend tokens instead of picking one, for softer images.
+            temperature: below 1 likelier tokens, above 1 more surprising ones; one number, or one for each scale.
+            cfg_curve: "ramp", guidance rises from 0 at the first scale, or "constant".
+            cfg_start: the first scale with guidance, from 0.
+            cfg_end: the first scale without guidance again, 0 is off.
+
+        Returns:
+            images: PNG files; each carries its settings. While the job runs there are none.
+            info: checkpoint, class labels, class names and seeds, one an image. While the job runs, after each scale:
+                scale, num_scales, images_done and num_images.
+        """
+        with api_errors(catalog, checkpoint), line.turn():
+            sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
+            name, order = named_order(catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling)
+            yield from result_of(holder, name, order)
+
+    return generate
+
+
+def named_order(
+    catalog: Catalog, options: PageOptions, checkpoint: Any, *arguments: Any, edit: Edit | None = None
+) -> tuple[str, Order]:
+    """Return the name of the checkpoint that a call asks for, and its order; `arguments` are those of `Order`."""
+    name, path = named_file(catalog, checkpoint, options.uploads)
+    return name, Order(path, *arguments, edit=edit)
+
+
+def result_of(holder: ModelHolder, name: str, order: Order) -> Iterator[tuple[list[dict], dict[str, Any]]]:
+    """Carry an order out: yields how far it is after each scale, and at last the files and what is told of them.
+
+    The files go when the iterator ends. To close it stops the run: what a caller who cancels, or is gone, brings about.
+    """
+    frames = carry_out(holder, order, threading.Event(), previews=False)
+    with TemporaryDirectory() as cache, closing(frames):
+        for frame in frames:
+            done, total = len(frame.finished), len(frame.recipes)
+            yield [], progress_info(frame.scale_index, frame.patch_nums, done, total)
+        folder = Folder(cache)
+        files = [folder.write_image(finished.image, finished.recipe) for finished in frame.finished]
+        info = {
+            "checkpoint": name,
+            "class_labels": order.image_labels,
+            "class_names": [recipe.class_name for recipe in frame.recipes],
+            "seeds": order.image_seeds,
+        }
+        yield [gr.FileData(path=file).model_dump() for file in files], info
+
+
+def as_labels(class_labels: Any) -> list[int | None]:
+    """Return the class indices that a call asks for; raises ValueError for anything but a list of them."""
+    if not isinstance(class_labels, list) or not all(label is None or type(label) is int for label in class_labels):
+        raise ValueError(f"class_labels must be a list of class indices such as [3, 7], not {class_labels!r}.")
+    return class_labels

@@ -1,0 +1,128 @@
+"""What happens on downloading a checkpoint from the Hugging Face Hub."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+
+from ...engine.jobs import CancelledError, Job, Report
+from ...engine.models import Loading
+from ...engine.queue import StopSignals
+from ...hub.addresses import parse_address
+from ...hub.download import Access, cached_address, download
+from ...hub.known_models import find_known
+from ..events import AGAIN, AT_ONCE, LATER, QUIET, hear_of
+from ..html import FAILED, USER_ERRORS, error_banner, error_text
+from ..options import PageOptions
+from ..parts import Parts, Updates
+from .card import meter_html
+from .hub_panel import about_html, progress_html
+from .panel import add_file
+from .view import CheckpointView
+
+HUB_QUEUE = "hub"
+MAX_DOWNLOADS = 2  # at a time
+
+
+def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: PageOptions) -> None:
+    """Connect the Hub's panel; what was downloaded is chosen."""
+    panel = parts.hub
+    access = Access(anonymous=not options.hub_token, max_bytes=options.largest_download)
+    signals = StopSignals()
+
+    def begin(request: gr.Request) -> Updates:
+        signals.renew(request.session_hash)
+        return {
+            panel.download: gr.update(interactive=False),
+            panel.cancel: gr.update(interactive=True),
+            panel.progress: progress_html(0, 0),
+            panel.arrived: None,
+            parts.checkpoint.problem: "",
+        }
+
+    def run(text: str, request: gr.Request) -> Iterator[Updates]:
+        """Download a checkpoint and the VQVAE that belongs to it."""
+        if not options.hub:
+            return
+        job = Job(lambda report: fetch(text or "", access, report), signals.of(request.session_hash))
+        for done, total in job.watch():
+            yield {panel.progress: progress_html(done, total)}
+        try:
+            name, path = job.result()
+        except CancelledError:
+            yield {panel.progress: '<div class="progress"><p>Cancelled. What came so far is kept.</p></div>'}
+            return
+        except USER_ERRORS as error:
+            yield {panel.progress: "", parts.checkpoint.problem: error_banner(error_text(error))}
+            return
+        yield {panel.progress: meter_html("Downloaded", 1, 1), panel.arrived: (name, str(path))}
+
+    def choose_it(
+        arrived: tuple[str, str] | None,
+        uploads: dict[str, str],
+        loaded: str | None,
+        loading: Loading,
+        request: gr.Request,
+    ) -> Iterator[Updates]:
+        """Choose what was downloaded, in the session as it is by now."""
+        if arrived is None:
+            yield {parts.checkpoint.found: gr.skip()}
+            return
+        name, with_file = add_file(uploads, *arrived)
+        is_latest = view.begin(request.session_hash, name)
+        yield {parts.checkpoint.uploads: with_file}
+        yield from view.take(name, with_file, loaded, loading, replace(loading, weights=None), is_latest)
+
+    def end() -> Updates:
+        return {panel.download: gr.update(interactive=True), panel.cancel: gr.update(interactive=False)}
+
+    def failed() -> Updates:
+        """Whatever went wrong, one can go on."""
+        return end() | {panel.progress: "", parts.checkpoint.problem: error_banner(FAILED)}
+
+    def cancel(request: gr.Request) -> None:
+        signals.stop(request.session_hash)
+
+    def leave(request: gr.Request) -> None:
+        signals.leave(request.session_hash)
+
+    panel.model.change(about_html, [panel.model], [panel.about], **AT_ONCE)
+    hear_of([panel.download.click])
+    started = panel.download.click(
+        begin,
+        None,
+        [panel.download, panel.cancel, panel.progress, panel.arrived, parts.checkpoint.problem],
+        **AT_ONCE,
+    )
+    finished = started.then(
+        run,
+        [panel.model],
+        [panel.progress, panel.arrived, parts.checkpoint.problem],
+        concurrency_id=HUB_QUEUE,
+        concurrency_limit=MAX_DOWNLOADS,
+        **QUIET,
+    )
+    finished.then(end, None, [panel.download, panel.cancel], **AT_ONCE)
+    # Not in the moment in which the stream of the download is closed, see `hear_of`.
+    arrived = finished.then(None, None, None, js=LATER, **AT_ONCE)
+    arrived.then(choose_it, [panel.arrived, *view.session], view.outputs, **AGAIN)
+    after_failure = [panel.download, panel.cancel, panel.progress, parts.checkpoint.problem]
+    finished.failure(failed, None, after_failure, **AT_ONCE)
+    panel.cancel.click(cancel, None, None, **AT_ONCE)
+    blocks.unload(leave)
+
+
+def fetch(text: str, access: Access, report: Report) -> tuple[str, Path]:
+    """Download a checkpoint and, of a published model, its VQVAE; returns a name for the list, and the file.
+
+    Raises:
+        CheckpointError: the text is no address, or the Hub does not hand out the file.
+    """
+    address = parse_address(text)
+    path = download(address, report, access)
+    found = cached_address(path) or address
+    known = find_known(found.repo, found.path)
+    if known is not None:
+        download(known.vae_source, report, access)
+    return f"{found.repo}/{found.path}", path

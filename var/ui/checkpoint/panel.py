@@ -1,0 +1,206 @@
+"""Top left of the page: choose, upload or download a checkpoint, and see what was found in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ...checkpoints.folder import describe_entry
+from ...engine.catalog import Catalog
+from ...engine.description import Description
+from ...engine.models import Loading, ModelHolder, TooLargeError
+from ..html import USER_ERRORS, error_banner, error_text, hint_line
+from ..static import read_script
+from ..unchecked import Dropdown, Radio
+from .card import details_html, summary_html
+
+CHECKPOINT_TYPES = [".pth", ".pt", ".ckpt", ".bin", ".safetensors"]
+WEIGHTS = [("EMA", "ema"), ("Raw", "raw")]
+PRECISIONS = [("Auto", ""), ("float32", "float32"), ("bfloat16", "bfloat16"), ("float16", "float16")]
+
+# The training's arguments stay unfolded when the facts are written anew.
+KEEP_UNFOLDED = """let open = false;
+element.addEventListener("click", event => {
+  if (event.target.closest("summary")) open = !event.target.closest(".arguments").open;
+});
+new MutationObserver(() => {
+  const fold = element.querySelector(".arguments");
+  if (fold && fold.open !== open) fold.open = open;
+}).observe(element, {childList: true, subtree: true, attributes: true, attributeFilter: ["open"]});"""
+
+
+@dataclass(frozen=True)
+class CheckpointPanel:
+    """The panel's components and what it knows of a session.
+
+    Args:
+        found: the lines below; a click, which its script makes, asks for the list as it is now.
+        uploads: the session's own files, name to path: uploaded, or downloaded from the Hub.
+        loaded: the name last found good.
+        loading: how that one is loaded.
+        refused: the name that did not fit into memory.
+        version: of the file that is described, to see when it changes.
+    """
+
+    choice: gr.Dropdown
+    upload: gr.File
+    found: gr.HTML
+    problem: gr.HTML
+    offer: gr.Button
+    details_group: gr.Accordion
+    details: gr.HTML
+    weights: gr.Radio
+    precision: gr.Radio
+    unload: gr.Button
+    uploads: gr.State
+    loaded: gr.State
+    loading: gr.State
+    refused: gr.State
+    version: gr.State
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A checkpoint as a session sees it: its name, and either what it holds or why it cannot be used.
+
+    Args:
+        name: as the list has it.
+        description: what it holds.
+        problem: why it cannot be used.
+        offer: a lower precision that fits, where it is too large for the memory.
+        path: its file, as far as it is there.
+        loading: how it was asked for.
+    """
+
+    name: str | None
+    description: Description | None
+    problem: str | None
+    offer: str | None = None
+    path: Path | None = None
+    loading: Loading = Loading()
+
+
+def create_checkpoint_panel(catalog: Catalog, holder: ModelHolder, first: Choice, uploads: bool) -> CheckpointPanel:
+    """Lay out the panel.
+
+    Args:
+        catalog: the names to choose from.
+        holder: the server's models.
+        first: the checkpoint that the page opens with.
+        uploads: whether visitors may upload.
+    """
+    there = first.description is not None
+    choice = Dropdown(
+        choices=catalog.choices(),
+        value=first.name,
+        label="Checkpoint",
+        info="Files of the checkpoints folder, newest first.",
+        elem_id="checkpoint",
+    )
+    upload = gr.File(
+        label="Upload a checkpoint",
+        show_label=False,
+        file_types=CHECKPOINT_TYPES,
+        visible=uploads,
+        elem_id="upload",
+        elem_classes="drop-line",
+    )
+    found = gr.HTML(found_html(first, catalog, holder), js_on_load=read_script("list"), elem_id="found")
+    problem = gr.HTML(error_banner(first.problem) if first.problem else "", elem_id="checkpoint-problem")
+    offer = gr.Button("", visible=False, elem_id="offer")
+    with gr.Accordion("Details", open=False, visible=there, elem_id="details", elem_classes="fold") as details_group:
+        details = gr.HTML(details_of(first, holder), js_on_load=KEEP_UNFOLDED, elem_id="facts")
+        weights = Radio(
+            WEIGHTS, value="ema", label="Weights", info="The file has both.", visible=False, elem_id="weights"
+        )
+        precision = Radio(
+            PRECISIONS,
+            value="",
+            label="Precision",
+            info="Of the transformer. Lower takes less memory.",
+            elem_id="precision",
+        )
+        unload = gr.Button("Unload from memory", size="sm", elem_id="unload")
+    return CheckpointPanel(
+        choice,
+        upload,
+        found,
+        problem,
+        offer,
+        details_group,
+        details,
+        weights,
+        precision,
+        unload,
+        uploads=gr.State({}),
+        loaded=gr.State(first.name if there else None),
+        loading=gr.State(Loading()),
+        refused=gr.State(None),
+        version=gr.State(holder.version(first.path) if first.path else None),
+    )
+
+
+def choose(
+    catalog: Catalog, holder: ModelHolder, name: str | None, uploads: Mapping[str, str], loading: Loading | None = None
+) -> Choice:
+    """Look into a checkpoint; what is wrong with it becomes a message."""
+    loading = replace(loading or Loading(), folders=folders_of(uploads))
+    path = None
+    try:
+        path = catalog.resolve(name, uploads)
+        return Choice(name, holder.describe(path, loading), None, None, path, loading)
+    except USER_ERRORS as error:
+        text = error_text(error, path, name)
+        for folder in loading.folders:  # where uploads lie means nothing to the user
+            text = text.replace(f", in {folder}", "").replace(f"{folder}/", "")
+        offer = error.offer if isinstance(error, TooLargeError) else None
+        return Choice(name, None, text, offer, path, loading)
+
+
+def first_choice(catalog: Catalog, holder: ModelHolder) -> Choice:
+    """Look into the default checkpoint; an empty folder is no problem, it leaves the choice open."""
+    name = catalog.default()
+    return choose(catalog, holder, name, {}) if name else Choice(None, None, None)
+
+
+def add_file(uploads: Mapping[str, str], name: str, path: str) -> tuple[str, dict[str, str]]:
+    """Return the name of a session's new file and all its files with it; a name used for another file gets a number."""
+    label, count = name, 1
+    while uploads.get(label, path) != path:
+        count += 1
+        label = f"{name} {count}"
+    return label, {**{key: value for key, value in uploads.items() if key != label}, label: path}
+
+
+def folders_of(uploads: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the folders of a session's own files, where a VQVAE may lie that fits another one."""
+    return tuple(dict.fromkeys(Path(path).parent for path in uploads.values()))
+
+
+def kind_of(path: Path) -> str:
+    """Return what a file is: "var", "vqvae" or "other"."""
+    try:
+        return describe_entry(path).kind
+    except OSError:
+        return "other"
+
+
+def found_html(choice: Choice, catalog: Catalog, holder: ModelHolder, news: str = "") -> str:
+    """Return the lines below the checkpoint."""
+    if choice.description is not None:
+        return summary_html(choice.description, holder.resident(choice.path, choice.loading), news)
+    return hint_line(catalog.empty_message() if choice.name is None else "Choose another checkpoint, or upload one.")
+
+
+def details_of(choice: Choice, holder: ModelHolder) -> str:
+    """Return everything that is known of the checkpoint."""
+    if choice.description is None:
+        return ""
+    return details_html(choice.description, holder.resident(choice.path, choice.loading), holder.free_bytes())
+
+
+def dropdown_update(catalog: Catalog, uploads: Mapping[str, str], name: str | None) -> dict[str, Any]:
+    """Return the list as the folder is now, with `name` chosen."""
+    return gr.update(choices=catalog.choices(uploads), value=name)

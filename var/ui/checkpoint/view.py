@@ -1,0 +1,176 @@
+"""Shows a session its checkpoint: what the panel's components become when one is looked into, refused or loaded."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import gradio as gr
+
+from ...engine.models import Loading
+from ..html import USER_ERRORS, error_banner, status_line
+from ..parts import Parts, Updates
+from ..settings.panel import settings_updates
+from ..settings.sampling import scale_range
+from .panel import Choice, choose, details_of, dropdown_update, found_html
+
+
+@dataclass(frozen=True, eq=False)
+class _Ask:
+    """A session's wish to see a checkpoint; one for the same checkpoint later is another wish.
+
+    Args:
+        name: of the checkpoint.
+        picked: whether it was picked in the list.
+    """
+
+    name: str | None
+    picked: bool
+
+
+class CheckpointView:
+    """Shows a session its checkpoint: what the panel's components become.
+
+    Args:
+        parts: what handlers share.
+
+    Attributes:
+        opened: the event of a page that is brought up to date; others follow it.
+        uploaded: the event of a file that was looked into.
+    """
+
+    opened: gr.events.Dependency
+    uploaded: gr.events.Dependency
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._asked: dict[str, _Ask] = {}
+        panel, settings = parts.checkpoint, parts.settings
+        self.session = [panel.uploads, panel.loaded, panel.loading]
+        self.outputs = [panel.choice, panel.upload, panel.found, panel.problem, panel.offer, panel.details_group]
+        self.outputs += [panel.details, panel.weights, panel.precision, panel.version, panel.refused, *self.session]
+        self.outputs += [parts.export.group, *settings.shown(), *parts.statuses, *parts.problems]
+        self.outputs += [parts.edit.keep_scales]
+
+    def begin(
+        self, session: str, name: str | None, *, unasked: bool = False, picked: bool = False
+    ) -> Callable[[], bool]:
+        """Begin to look into a checkpoint; returns whether the session has asked for nothing else since.
+
+        Args:
+            session: its hash.
+            name: of the checkpoint.
+            unasked: it is the page that looks; what the session asked for before goes on.
+            picked: it was picked in the list.
+        """
+        if unasked and session in self._asked:
+            return lambda: False
+        ask = self._asked[session] = _Ask(name, picked)
+        return lambda: self._asked.get(session) is ask
+
+    def picked_another(self, session: str, name: str | None) -> bool:
+        """Whether what a session asked for last is another checkpoint than this, picked in the list."""
+        ask = self._asked.get(session)
+        return ask is not None and ask.picked and ask.name != name
+
+    def leave(self, session: str) -> None:
+        """The session is over."""
+        self._asked.pop(session, None)
+
+    def take(
+        self,
+        name: str,
+        uploads: dict[str, str],
+        loaded: str | None,
+        before: Loading,
+        loading: Loading,
+        is_latest: Callable[[], bool],
+    ) -> Iterator[Updates]:
+        """Look into a checkpoint, show it, and load it unless the model is busy; or say why not.
+
+        Args:
+            name: of the checkpoint.
+            uploads: the session's own files.
+            loaded: the name last found good.
+            before: how that one is loaded.
+            loading: how this one is wanted.
+            is_latest: of `begin`.
+        """
+        parts = self._parts
+        choice = choose(parts.catalog, parts.holder, name, uploads, loading)
+        if not is_latest():
+            return
+        if choice.problem:
+            yield self.refuse(choice, uploads, loaded, before)
+            return
+        yield self.show(choice, uploads, is_new=name != loaded, is_first=loaded is None)
+        yield from self.load(choice, is_latest)
+
+    def load(self, choice: Choice, is_latest: Callable[[], bool]) -> Iterator[Updates]:
+        """Load a checkpoint ahead of its use, unless the model is busy, and show what it takes."""
+        panel, parts = self._parts.checkpoint, self._parts
+        if parts.holder.resident(choice.path, choice.loading) is not None:
+            return
+        try:
+            parts.holder.prepare(choice.path, choice.loading)
+        except USER_ERRORS:
+            return  # it changed in this moment; whoever generates with it is told
+        if is_latest():
+            yield {
+                panel.found: found_html(choice, parts.catalog, parts.holder),
+                panel.details: details_of(choice, parts.holder),
+            }
+            parts.holder.practise(choice.path, choice.loading)
+            yield {panel.found: gr.skip()}  # what comes last is sent once more when this ends
+
+    def show(
+        self, choice: Choice, uploads: dict[str, str], is_new: bool, is_first: bool = False, news: str = ""
+    ) -> Updates:
+        """Show a checkpoint that can be used.
+
+        Args:
+            choice: the checkpoint.
+            uploads: the session's own files.
+            is_new: it is another one than before; the settings follow.
+            is_first: there was none before.
+            news: what happened to it; "" for nothing.
+        """
+        parts, panel, settings = self._parts, self._parts.checkpoint, self._parts.settings
+        updates = {
+            panel.choice: dropdown_update(parts.catalog, uploads, choice.name),
+            panel.found: found_html(choice, parts.catalog, parts.holder, news),
+            panel.problem: "",
+            panel.offer: gr.update(visible=False),
+            panel.details_group: gr.update(visible=True),
+            panel.details: details_of(choice, parts.holder),
+            panel.weights: gr.update(
+                visible=choice.description.weights is not None, value=choice.description.weights or "ema"
+            ),
+            panel.precision: choice.loading.dtype or "",
+            panel.uploads: uploads,
+            panel.loaded: choice.name,
+            panel.loading: choice.loading,
+            panel.refused: None,
+            panel.version: parts.holder.version(choice.path),
+            parts.export.group: gr.update(visible=parts.export.allowed),
+        }
+        if is_new:
+            updates |= settings_updates(settings, choice.description)
+            updates |= {problem: "" for problem in parts.problems}
+            updates[parts.edit.keep_scales] = gr.update(value=0, **scale_range(choice.description))
+        if is_first:
+            updates |= {status: status_line("Ready") for status in parts.statuses}
+        return updates
+
+    def refuse(self, choice: Choice, uploads: dict[str, str], loaded: str | None, before: Loading) -> Updates:
+        """Say what is wrong, and leave the checkpoint that was there before in place."""
+        parts, panel = self._parts, self._parts.checkpoint
+        kept = choose(parts.catalog, parts.holder, loaded, uploads, before) if loaded else Choice(None, None, None)
+        return {
+            panel.choice: dropdown_update(parts.catalog, uploads, kept.name),
+            panel.found: found_html(kept, parts.catalog, parts.holder),
+            panel.problem: error_banner(choice.problem),
+            panel.offer: gr.update(visible=choice.offer is not None, value=f"Load in {choice.offer}"),
+            panel.refused: (choice.name, choice.offer),
+            panel.weights: gr.update(value=(kept.description and kept.description.weights) or "ema"),
+            panel.precision: before.dtype or "",
+            panel.uploads: uploads,
+        }

@@ -1,0 +1,1 @@
+"""The History tab, and what a browser tab remembers."""

@@ -1,0 +1,1 @@
+"""The Images tab: a run, its images, the one looked at."""

@@ -1,0 +1,205 @@
+"""What can be done with an image that is made: its settings, its scales, files; and with a run of the history."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import gradio as gr
+import torch
+from PIL import Image
+
+from ...engine.models import ModelHolder
+from ...outputs.zip import write_bundle
+from ...pictures.animation import save_animation
+from ...pictures.sheets import DARK, LIGHT, film_strip
+from ...pipeline import Result
+from ..checkpoint.view import CheckpointView
+from ..events import AT_ONCE, EACH, IN_TURN, hear_of
+from ..history.kept_runs import KeptRun
+from ..html import USER_ERRORS, error_banner, error_text, status_line
+from ..parts import Parts, Updates
+from ..settings.fill import fill_from
+from ..settings.restore import Wanted, from_recipe, varied
+from .panel import Folder, ImagesPanel, file_stem, picked_html, picked_updates, shown_updates
+
+SAVE_FILE = """(file) => {
+  if (!file) return;
+  const link = document.createElement("a");
+  link.href = file.url;
+  link.download = file.orig_name;
+  link.click();
+}"""
+HOW_IT_LOOKS = """(run, index, filmed) => [
+  run, index, filmed, document.body.classList.contains("dark"), matchMedia("(max-width: 1100px)").matches
+]"""
+COLUMNS_ON_A_PHONE = 3  # of the film strip, so that its labels can be read
+SHOW_FILM = (
+    """() => { setTimeout(() => document.getElementById("%sfilm")?.scrollIntoView({block: "nearest"}), 100); }"""
+)
+PRESS_GENERATE = """() => document.getElementById("%sgenerate").click()"""
+IMAGES_TAB, HISTORY_TAB = "images-tab", "history-tab"
+
+
+def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, panel: ImagesPanel) -> None:
+    """Connect a tab's buttons for one image, and the zip of all.
+
+    Args:
+        parts: of the page.
+        view: shows another checkpoint.
+        wanted_state: takes settings for the controls.
+        panel: the tab's.
+    """
+
+    def picked(run: KeptRun | None, event: gr.SelectData) -> Updates:
+        return picked_updates(panel, run, event.index)
+
+    def closed() -> Updates:
+        return picked_updates(panel, None, None)
+
+    def reuse(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Wanted:
+        return from_recipe(run.recipes[index], parts.catalog, uploads, name)
+
+    def vary(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Wanted:
+        return varied(reuse(run, index, name, uploads))
+
+    def show_scales(
+        run: KeptRun | None, index: int | None, filmed: str | None, is_dark: bool, is_narrow: bool
+    ) -> Iterator[Updates]:
+        """Show the scales of the image, or hide them where they are shown."""
+        if run is None or index is None or run.files[index] == filmed:
+            yield {panel.strip: None, panel.animation: None, panel.filmed: None}
+            return
+        scales: list[Image.Image] = []
+        try:
+            with closing(film_of(parts.holder, run, index)) as film:
+                for image, patch_nums in film:
+                    scales.append(image)
+                    yield {panel.picked_text: picked_html(f"Decoding scale {len(scales)} of {len(patch_nums)} …")}
+        except USER_ERRORS as error:
+            source = run.sources[index]
+            problem = error_banner(error_text(error, source.path, source.checkpoint))
+            yield {panel.problem: problem}
+            return
+        stem, folder = file_stem(run.recipes[index]), Folder(panel.gallery.GRADIO_CACHE)
+        strip, animation = folder.path(f"{stem}-scales.png"), folder.path(f"{stem}-scales.webp")
+        columns = COLUMNS_ON_A_PHONE if is_narrow else None
+        film_strip(scales, patch_nums, columns, DARK if is_dark else LIGHT).save(strip)
+        save_animation(animation, scales)
+        yield {
+            panel.filmed: run.files[index],
+            panel.strip: strip,
+            panel.animation: animation,
+            panel.problem: "",
+        }
+
+    def show_film_of_picked(run: KeptRun | None, index: int | None, filmed: str | None) -> Updates:
+        """Name the image that is looked at; a film of another one, which was looked at before, is not shown."""
+        text = {panel.picked_text: picked_updates(panel, run, index)[panel.picked_text]}
+        if run is not None and index is not None and run.files[index] == filmed:
+            return text
+        return text | {panel.strip: None, panel.animation: None, panel.filmed: None}
+
+    def make_bundle(run: KeptRun) -> str | None:
+        path = Folder(panel.gallery.GRADIO_CACHE).path(f"{file_stem(run.recipes[0])}-and-more.zip")
+        images = ((Image.open(image), recipe) for image, recipe in zip(run.files, run.recipes, strict=True))
+        try:
+            with open(path, "wb") as file:
+                write_bundle(file, images, run.labels)
+        except OSError as error:
+            raise gr.Error("The images are no longer on the server. Generate them again.") from error
+        return path
+
+    hear_of([panel.scales.click])
+    panel.gallery.select(picked, [panel.shown], panel.of_picked, **AT_ONCE | EACH)
+    panel.gallery.preview_close(closed, None, panel.of_picked, **AT_ONCE)
+    where = [panel.shown, panel.picked, parts.checkpoint.choice, parts.checkpoint.uploads]
+    fill_from(panel.reuse.click(reuse, where, [wanted_state], **AT_ONCE), parts, view, wanted_state)
+    varied_settings = fill_from(panel.vary.click(vary, where, [wanted_state], **AT_ONCE), parts, view, wanted_state)
+    varied_settings.then(None, None, None, js=PRESS_GENERATE % panel.prefix, **AT_ONCE)
+    panel.scales.click(
+        show_scales,
+        [panel.shown, panel.picked, panel.filmed, panel.is_dark, panel.is_narrow],
+        [panel.filmed, panel.strip, panel.animation, panel.problem, panel.picked_text],
+        js=HOW_IT_LOOKS,
+        **IN_TURN,
+    ).then(
+        show_film_of_picked,
+        [panel.shown, panel.picked, panel.filmed],
+        [panel.filmed, panel.strip, panel.animation, panel.picked_text],
+        **AT_ONCE,
+    ).then(None, None, None, js=SHOW_FILM % panel.prefix, **AT_ONCE)
+    panel.bundle.click(make_bundle, [panel.shown], [panel.bundle_file], **AT_ONCE).success(
+        None, [panel.bundle_file], None, js=SAVE_FILE, **AT_ONCE
+    )
+
+
+def wire_history(parts: Parts, tabs: gr.Tabs) -> None:
+    """Let a click on a run of the history show it again, in the tab Images; `tabs` are those of the right side."""
+    panel, history = parts.images, parts.history
+
+    def shown_again(runs: list[KeptRun], picked: int | None, event: gr.SelectData) -> Updates:
+        run = runs[event.index]
+        if not all(Path(file).exists() for file in run.files):
+            return {
+                panel.status: status_line("These images are no longer on the server."),
+                tabs: gr.Tabs(selected=IMAGES_TAB),
+            }
+        return shown_run(panel, run, "Shown again", picked) | {tabs: gr.Tabs(selected=IMAGES_TAB)}
+
+    history.gallery.select(
+        shown_again,
+        [history.runs, panel.picked],
+        [panel.gallery, panel.shown, panel.bundle, panel.status, tabs, *panel.of_picked],
+        **AT_ONCE | EACH,
+    )
+
+
+def shown_run(panel: ImagesPanel, run: KeptRun, words: str, picked: int | None = None) -> Updates:
+    """Return the updates that show a run of the history.
+
+    Args:
+        panel: the tab's.
+        run: of the history.
+        words: why it is shown.
+        picked: the image that is looked at; Gradio goes on with its place.
+    """
+    status = {panel.status: status_line(words, run.seeds)}
+    return shown_updates(panel, run) | status | picked_updates(panel, run, picked)
+
+
+def film_of(holder: ModelHolder, run: KeptRun, index: int) -> Iterator[tuple[Image.Image, tuple[int, ...]]]:
+    """Decode an image after each of its scales.
+
+    Args:
+        holder: the server's model.
+        run: what the image is of.
+        index: which of its images.
+
+    Yields:
+        The image after a scale, and the sides of all token maps.
+
+    Raises:
+        ValueError: the checkpoint is another one by now; or as `ModelHolder.use` does.
+    """
+    recipe, latents, source = run.recipes[index], run.latents[index], run.sources[index]
+    if source.path is None:
+        raise ValueError(f"{source.checkpoint} is no longer in the list, so the scales cannot be made again.")
+    with holder.use(source.path, source.loading) as pipeline:
+        if pipeline.checkpoint_hash != recipe.checkpoint_hash:
+            raise ValueError(
+                f"{source.checkpoint} changed since the image was made, so its scales cannot be made again."
+            )
+        if latents is None and recipe.edited:
+            raise ValueError(
+                "The scales of this image are no longer kept, and it cannot be made again: "
+                "it was made from another image. Edit that one again."
+            )
+        if latents is None:
+            result = holder.compute(lambda: pipeline(**recipe.arguments))
+        else:
+            image = Image.open(run.files[index]).convert("RGB")
+            tokens = torch.zeros(1, pipeline.var.config.num_tokens, dtype=torch.int64)
+            result = Result([image], tokens, latents.to(pipeline.device))
+        scales = pipeline.stream_film(result)
+        while (images := holder.compute(next, scales, None)) is not None:
+            yield images[0], pipeline.var.config.patch_nums

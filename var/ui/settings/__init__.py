@@ -1,0 +1,1 @@
+"""The settings of a run: classes, sampling, seeds, presets, links."""

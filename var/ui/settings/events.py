@@ -1,0 +1,150 @@
+"""What happens in the settings: presets, the buttons of the classes, the seed, links, and settings from an image."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ...engine.runs import MOST_IMAGES
+from ...outputs.recipe import from_png, option_names
+from ..checkpoint.view import CheckpointView
+from ..events import AT_ONCE, LATEST, SETTLE
+from ..history.remembered import settings_from
+from ..html import USER_ERRORS, error_text, hint_line
+from ..parts import Parts, Updates
+from . import classes
+from . import counters as counts
+from . import panel as settings_panel
+from . import sampling as sampling_controls
+from .bars_events import wire_by_scale
+from .fill import describe, fill_from, values_from
+from .links import from_query, link_values, to_query
+from .restore import Wanted, from_recipe
+
+# Without a secure connection browsers have no clipboard; then the link stands in the address bar alone.
+COPY_LINK = """(query) => {
+  const address = location.origin + location.pathname + "?" + query;
+  history.replaceState(null, "", address);
+  navigator.clipboard?.writeText(address);
+}"""
+# As `generate_label` in Python.
+COUNT_ON_BUTTONS = """(classes, usual, byClass, counts) => {
+  const own = new Map((byClass ? counts?.rows ?? [] : []).map((row) => [row.label, row.count]));
+  const sum = (classes ?? []).reduce((before, label) => before + (own.get(label) ?? usual), 0);
+  const label = `Generate${sum ? ` ${sum} image${sum === 1 ? "" : "s"}` : ""}`;
+  return [label, label];
+}"""
+
+
+def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.State:
+    """Connect the settings.
+
+    Args:
+        blocks: the page.
+        parts: of the page.
+        view: shows another checkpoint.
+
+    Returns:
+        Session state in which other panels put settings, as `Wanted`; `fill_from` then fills the controls with them.
+    """
+    panel, controls = parts.settings, parts.settings.controls
+    where = [parts.checkpoint.choice, parts.checkpoint.uploads]
+
+    def preset_chosen(key: str, name: str | None, uploads: dict[str, str]) -> Updates:
+        description = describe(parts, name, uploads)
+        preset = sampling_controls.find_preset(key, description)
+        return settings_panel.value_updates(panel, sampling_controls.sampling_values(preset, description))
+
+    def some_classes(count: int | None, name: str | None, uploads: dict[str, str]) -> Updates:
+        description = describe(parts, name, uploads)
+        if description is None:
+            return {panel.class_note: ""}
+        count = min(max(count or classes.NUM_FIRST_CLASSES, 1), MOST_IMAGES)
+        return {controls["classes"]: classes.random_choice(description, count), panel.class_note: ""}
+
+    def every_class(num_images: int, name: str | None, uploads: dict[str, str]) -> Updates:
+        description = describe(parts, name, uploads)
+        if description is None:
+            return {panel.class_note: ""}
+        every = classes.offered(description)
+        some = list(every[: MOST_IMAGES // max(1, int(num_images))])
+        note = f"The first {len(some)} of {len(every)}: at most {MOST_IMAGES} images are made at a time."
+        return {controls["classes"]: some, panel.class_note: hint_line(note) if len(some) < len(every) else ""}
+
+    def only_no_class() -> Updates:
+        return {controls["classes"]: [classes.NO_CLASS], panel.class_note: ""}
+
+    def count_rows(
+        on: bool, chosen: list[int], value: Any, usual: int, name: str | None, uploads: dict[str, str]
+    ) -> Updates:
+        description = describe(parts, name, uploads)
+        if not on or description is None:
+            return {controls["counts"]: gr.skip()}
+        chosen = classes.known_classes(description, chosen)
+        rows = counts.rows(description, chosen, counts.numbers_of(value), usual, counts.typed_in(value))
+        return {controls["counts"]: rows}
+
+    def same_count(on: bool, *others: Any) -> Updates:
+        """The slider sets the number of every class."""
+        chosen, _, *rest = others
+        return count_rows(on, chosen, None, *rest)
+
+    def link(data: dict[gr.blocks.Block, Any]) -> tuple[str, str]:
+        values = link_values(values_from(data, controls))
+        name = data[parts.checkpoint.choice]
+        if name in data[parts.checkpoint.uploads]:
+            note = f"Link copied, without the checkpoint: {name} is here for this visit alone."
+            return to_query(None, values), hint_line(note)
+        return to_query(name, values), hint_line("Link copied.")
+
+    def read_png(path: str, name: str | None, uploads: dict[str, str]) -> tuple[Wanted | None, str, None]:
+        try:
+            wanted = from_recipe(from_png(path), parts.catalog, uploads, name)
+            return wanted, "", None
+        except USER_ERRORS as error:
+            return None, hint_line(error_text(error, Path(path))), None
+        finally:
+            Path(path).unlink(missing_ok=True)
+
+    def read_link(uploads: dict[str, str], told: str, request: gr.Request) -> Wanted | None:
+        wanted = from_query(dict(request.query_params)) or settings_from(told)
+        if wanted is None or wanted.checkpoint is None or wanted.checkpoint in parts.catalog.names(uploads):
+            return wanted
+        note = f"The link's checkpoint {wanted.checkpoint[:80]} is not in the list. {wanted.note}"
+        return replace(wanted, checkpoint=None, note=note)
+
+    wanted_state = gr.State(None)
+    panel.presets.input(preset_chosen, [panel.presets, *where], panel.shown(), **AT_ONCE)
+    for name in option_names():
+        controls[name].input(None, None, [panel.presets], js="() => null", **AT_ONCE)
+    wire_by_scale(panel)
+    counted = [controls[name] for name in ("by_class", "classes", "counts", "num_images")] + where
+    rows = [controls["counts"]]
+    controls["by_class"].input(count_rows, counted, rows, **AT_ONCE | LATEST)
+    settled = controls["classes"].change(None, None, None, js=SETTLE, **AT_ONCE)
+    settled.then(count_rows, counted, rows, **AT_ONCE | LATEST)
+    controls["classes"].input(None, None, [panel.class_note], js="() => ''", **AT_ONCE)
+    controls["num_images"].input(same_count, counted, rows, **AT_ONCE | LATEST)
+    for button, choose_classes, inputs in (
+        (panel.random_classes, some_classes, [panel.random_count, *where]),
+        (panel.all_classes, every_class, [controls["num_images"], *where]),
+        (panel.no_class, only_no_class, None),
+    ):
+        button.click(choose_classes, inputs, [controls["classes"], panel.class_note], **AT_ONCE)
+    of_number = [controls[name] for name in ("classes", "num_images", "by_class", "counts")]
+    changed = [control.change for control in of_number]
+    settled = gr.on(changed, None, None, None, js=SETTLE, **AT_ONCE)
+    buttons = [parts.images.generate, parts.edit.images.generate]
+    settled.then(None, of_number, buttons, js=COUNT_ON_BUTTONS, **AT_ONCE)
+    seed = [controls["seed"], controls["new_seed"]]
+    panel.dice.click(lambda: (settings_panel.roll_seed(), False), None, seed, **AT_ONCE)
+    controls["seed"].input(None, None, [controls["new_seed"]], js="() => false", **AT_ONCE)
+    copied = panel.copy_link.click(link, {*where, *controls.values()}, [panel.link, panel.note], **AT_ONCE)
+    copied.then(None, [panel.link], None, js=COPY_LINK, **AT_ONCE)
+    read = panel.restore.upload(read_png, [panel.restore, *where], [wanted_state, panel.note, panel.restore], **AT_ONCE)
+    fill_from(read, parts, view, wanted_state)
+    of_link = gr.State(None)  # of its own, so that a page that opens takes nothing from who is quicker
+    opened = view.opened.then(read_link, [parts.checkpoint.uploads, parts.history.told], [of_link], **AT_ONCE)
+    fill_from(opened, parts, view, of_link)
+    return wanted_state
