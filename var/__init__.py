@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["CheckpointError", "VARPipeline", "__version__", "read_checkpoint"]
 
 _HOMES = {"CheckpointError": ".errors", "VARPipeline": ".pipeline", "read_checkpoint": ".checkpoints.checkpoint"}

@@ -58,8 +58,10 @@ class EntryDescription:
 
 
 def default_folder() -> Path:
-    """The `checkpoints` folder of this project."""
-    return Path(__file__).resolve().parents[2] / "checkpoints"
+    """Return the `checkpoints` folder of this checkout; of an installed package, its folder with the model in the box."""
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parent / "checkpoints"
+    return checkout if checkout.is_dir() else package / "box"
 
 
 def list_checkpoints(folder: str | Path, max_depth: int = MAX_DEPTH) -> list[CheckpointEntry]:
