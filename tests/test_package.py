@@ -33,4 +33,5 @@ def test_an_installed_package_brings_the_commands_and_the_model_in_the_box(tmp_p
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "site", capture_output=True, text=True)
     assert done.stdout.split() == [path.name for path in (ROOT / "checkpoints").glob("fruits*.pth")]
     assert (tmp_path / "site" / "var" / "py.typed").is_file()
-    assert "var = var.__main__:main" in next((tmp_path / "site").glob("*.dist-info/entry_points.txt")).read_text(encoding="utf-8")
+    commands = next((tmp_path / "site").glob("*.dist-info/entry_points.txt")).read_text(encoding="utf-8")
+    assert "var = var.__main__:main" in commands

@@ -58,7 +58,7 @@ class EntryDescription:
 
 
 def default_folder() -> Path:
-    """Return the `checkpoints` folder of this checkout; of an installed package, its folder with the model in the box."""
+    """Return the `checkpoints` folder of this checkout; an installed package has its own, with the model in the box."""
     package = Path(__file__).resolve().parents[1]
     checkout = package.parent / "checkpoints"
     return checkout if checkout.is_dir() else package / "box"
