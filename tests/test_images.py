@@ -1,10 +1,20 @@
 """Images and masks between tensors and PIL."""
 
+import numpy
 import pytest
 import torch
 from PIL import Image
 
-from var.pictures.pixels import check_images, contact_sheet, from_pil, open_image, read_image, read_mask, to_pil
+from var.pictures.pixels import (
+    check_images,
+    contact_sheet,
+    from_pil,
+    open_image,
+    paste_kept,
+    read_image,
+    read_mask,
+    to_pil,
+)
 
 
 def split_image(width, height):
@@ -127,3 +137,31 @@ def test_a_picture_cut_short_is_told(tmp_path):
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:1000])
     with pytest.raises(ValueError, match="a.png is a damaged picture"):
         open_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("feather", [1, 4])
+def test_kept_pixels_are_the_originals_from_a_feather_on(feather):
+    original, made = torch.rand(1, 3, 16, 16) * 2 - 1, torch.rand(2, 3, 16, 16)
+    keep = torch.ones(16, 16)
+    keep[:, 10:] = 0
+    pasted = paste_kept(made, original, keep, feather)
+    wanted = ((original + 1) * 0.5).expand(2, -1, -1, -1)
+    whole = 10 - feather // 2 * 2
+    assert torch.equal(pasted[..., :whole], wanted[..., :whole])
+    assert torch.equal(pasted[..., 10:], made[..., 10:])
+    between = (pasted - made)[..., whole:10] / (wanted - made)[..., whole:10]  # share of the original
+    shares = torch.arange(10 - whole, 0, -1) / (feather // 2 * 2 + 1)
+    torch.testing.assert_close(between, shares.expand_as(between), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["bool", "uint8", "float32"])
+def test_masks_may_be_arrays(kind):
+    mask = numpy.zeros((4, 4), kind)
+    mask[:2] = 1
+    assert read_mask(mask, torch.zeros(1, 3, 8, 8), 2).tolist() == [[1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("mask", [numpy.ones((4, 4, 3)), numpy.array([["a"]]), "mask.png"])
+def test_other_masks_are_refused_with_what_is_wanted(mask):
+    with pytest.raises(ValueError, match=r"must be a PIL image, or a tensor or array \(h, w\), nonzero where to keep"):
+        read_mask(mask, torch.zeros(1, 3, 8, 8), 2)

@@ -1,8 +1,10 @@
 """The pipeline: loading, sampling, streaming, stopping, films, editing, coding."""
 
 import gc
+import inspect
 import threading
 import weakref
+from dataclasses import fields
 
 import numpy
 import pytest
@@ -15,6 +17,7 @@ from var.checkpoints.checkpoint import read_checkpoint
 from var.errors import CheckpointError
 from var.pipeline import VARPipeline
 from var.sampling import sampler as sampling
+from var.sampling.options import SamplingOptions
 
 CALL = dict(class_labels=[0, 3, None], seed=[1, 2, 3], output_type="pt")
 
@@ -374,6 +377,43 @@ def test_encode_then_decode_is_the_reconstruction(pipe):
     torch.testing.assert_close(pipe.decode(pipe.encode(image)) * 2 - 1, expected, rtol=0, atol=1e-5)
 
 
+def test_encode_takes_pil_images_of_any_size(pipe):
+    images = [Image.new("RGB", (40, 30), "teal"), Image.new("L", (16, 16))]
+    tokens = pipe.encode(images)
+    assert tokens.shape == (2, 30) and torch.equal(pipe.encode(images[0]), tokens[:1])
+
+
+@pytest.mark.parametrize(
+    "images", [[], ["a.png"], numpy.zeros((16, 16, 3)), torch.zeros(1, 3, 16, 16, dtype=torch.uint8)]
+)
+def test_encode_of_something_else_says_what_is_wanted(pipe, images):
+    with pytest.raises(ValueError, match=r"must be PIL images, or a float tensor \(B, 3, 16, 16\) in \[-1, 1\], not"):
+        pipe.encode(images)
+
+
+def test_classes_by_name(pipe):
+    assert torch.equal(pipe(["Dog", 0, None], seed=3).tokens, pipe([3, 0, None], seed=3).tokens)
+    image, mask = known_image(pipe), torch.zeros(4, 4)
+    assert torch.equal(pipe.edit(image, mask, ["dog"]).tokens, pipe.edit(image, mask, [3]).tokens)
+
+
+@pytest.mark.parametrize(
+    ("class_labels", "words"),
+    [(["dogg"], "did you mean dog?"), ("dog", "must be a list"), (["3"], "no class is named '3'")],
+)
+def test_names_that_are_of_no_class(pipe, class_labels, words):
+    with pytest.raises(ValueError, match=words.replace("?", r"\?")):
+        pipe(class_labels)
+
+
+@pytest.mark.parametrize("name", ["__call__", "stream", "edit", "stream_edit"])
+def test_signatures_say_every_option_and_its_default(name):
+    parameters = inspect.signature(getattr(VARPipeline, name)).parameters
+    for field in fields(SamplingOptions):
+        default = inspect.Parameter.empty if field.name == "class_labels" else field.default
+        assert parameters[field.name].default == default
+
+
 def test_encode_of_a_wrong_size(pipe):
     with pytest.raises(ValueError, match=r"\(B, 3, 16, 16\)"):
         pipe.encode(torch.zeros(1, 3, 32, 32))
@@ -399,6 +439,19 @@ def test_edit_that_keeps_everything_is_the_reconstruction(pipe):
     result = pipe.edit(image, torch.ones(4, 4), [0, 1], seed=[4, 5], output_type="pt")
     expected = pipe.decode(pipe.encode(image)).expand(2, -1, -1, -1)
     torch.testing.assert_close(result.images, expected, rtol=0, atol=1e-5)
+
+
+def test_pasted_edit_has_the_originals_pixels(pipe):
+    image, mask = pipe(CALL["class_labels"], seed=5).images[0], numpy.ones((16, 16), bool)
+    mask[:, 12:] = False
+    plain = pipe.edit(image, mask, [2], seed=[6])
+    pasted = pipe.edit(image, mask, [2], seed=[6], paste=True)
+    assert torch.equal(pasted.tokens, plain.tokens)
+    kept, anew = numpy.s_[:, :8], numpy.s_[:, 12:]  # a token is 4 pixels wide
+    array = numpy.asarray
+    assert (array(pasted.images[0])[kept] == array(image)[kept]).all()
+    assert (array(plain.images[0])[kept] != array(image)[kept]).any()
+    assert (array(pasted.images[0])[anew] == array(plain.images[0])[anew]).all()
 
 
 def test_edit_leaves_the_image_and_the_mask_alone(pipe):

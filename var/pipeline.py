@@ -3,15 +3,18 @@
 Letters: B images, L tokens of all scales, H and W pixels, h and w pixels of a mask, N side of the latent.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy
 import torch
 from PIL import Image
 from torch import Tensor
 
 from .checkpoints.checkpoint import Checkpoint, read_checkpoint
 from .checkpoints.checkpoint_classes import read_classes
+from .checkpoints.class_lookup import find_class
 from .checkpoints.folder import check_pair, resolve
 from .checkpoints.hash import short_hash
 from .checkpoints.load import build_var, build_vqvae
@@ -19,9 +22,9 @@ from .checkpoints.pair import open_pair
 from .device import choose_device, choose_dtype, prepare_device
 from .model.transformer import VAR
 from .model.vqvae import VQVAE
-from .pictures.pixels import check_images, read_image, read_mask, to_pil
+from .pictures.pixels import paste_kept, read_image, read_images, read_mask, to_pil
 from .sampling.decoding import Decoding, decode_latents, decode_parts
-from .sampling.options import SamplingOptions, is_whole
+from .sampling.options import SamplingOptions, is_whole, plain
 from .sampling.sampler import Known, generate, keep_at_scales
 from .sampling.steps import Result, Step
 from .sampling.stopping import Stopped, StopSignal
@@ -111,24 +114,53 @@ class VARPipeline:
         names = read_classes(checkpoint).names if class_names is None else class_names
         return cls(build_var(checkpoint, device, dtype), vqvae, names, checkpoint, vae_checkpoint)
 
-    def __call__(self, class_labels: Sequence[int | None], *args, **kwargs) -> Result:
+    def __call__(
+        self,
+        class_labels: Sequence[int | str | None],
+        seed: int | Sequence[int] = SamplingOptions.seed,
+        cfg_scale: float | Sequence[float] = SamplingOptions.cfg_scale,
+        top_k: int | Sequence[int] = SamplingOptions.top_k,
+        top_p: float = SamplingOptions.top_p,
+        more_smooth: bool = SamplingOptions.more_smooth,
+        temperature: float | Sequence[float] = SamplingOptions.temperature,
+        output_type: str = "pil",
+        *,
+        cfg_curve: str = SamplingOptions.cfg_curve,
+        cfg_start: int = SamplingOptions.cfg_start,
+        cfg_end: int = SamplingOptions.cfg_end,
+        stop: StopSignal | None = None,
+    ) -> Result:
         """Sample images; the arguments and errors are those of `stream`."""
-        return last_result(self.stream(class_labels, *args, **kwargs))
+        steps = self.stream(
+            class_labels,
+            seed,
+            cfg_scale,
+            top_k,
+            top_p,
+            more_smooth,
+            temperature,
+            output_type,
+            cfg_curve=cfg_curve,
+            cfg_start=cfg_start,
+            cfg_end=cfg_end,
+            stop=stop,
+        )
+        return last_result(steps)
 
     def stream(
         self,
-        class_labels: Sequence[int | None],
-        seed: int | Sequence[int] = 0,
-        cfg_scale: float | Sequence[float] = 4.0,
-        top_k: int | Sequence[int] = 900,
-        top_p: float = 0.95,
-        more_smooth: bool = False,
-        temperature: float | Sequence[float] = 1.0,
+        class_labels: Sequence[int | str | None],
+        seed: int | Sequence[int] = SamplingOptions.seed,
+        cfg_scale: float | Sequence[float] = SamplingOptions.cfg_scale,
+        top_k: int | Sequence[int] = SamplingOptions.top_k,
+        top_p: float = SamplingOptions.top_p,
+        more_smooth: bool = SamplingOptions.more_smooth,
+        temperature: float | Sequence[float] = SamplingOptions.temperature,
         output_type: str = "pil",
         *,
-        cfg_curve: str = "ramp",
-        cfg_start: int = 0,
-        cfg_end: int = 0,
+        cfg_curve: str = SamplingOptions.cfg_curve,
+        cfg_start: int = SamplingOptions.cfg_start,
+        cfg_end: int = SamplingOptions.cfg_end,
         stop: StopSignal | None = None,
     ) -> Iterator[Step]:
         """Sample images, a step a scale.
@@ -136,7 +168,7 @@ class VARPipeline:
         Where memory is too small for all images at once they are made in parts, and each part takes a step a scale.
 
         Args:
-            class_labels: class index of each image; None in the list: the unconditional class.
+            class_labels: class of each image: index, or name in any case; None in the list: the unconditional class.
             seed: int, for one generator for the whole batch, draw for draw as the reference implementation; or list of
                 int, one generator an image, so that an image does not depend on its neighbours.
             cfg_scale: strength of classifier-free guidance, >= 0; 0 is off. One number, or a sequence of one for each
@@ -162,37 +194,85 @@ class VARPipeline:
                 numbers that are not finite.
             torch.OutOfMemoryError: the memory is too small for even one image.
         """
+        labels = self._labels(class_labels)
         options = SamplingOptions(
-            class_labels, seed, cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end
+            labels, seed, cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end
         )
         self._check(options, output_type)
         return self._steps(options, output_type, stop=stop)
 
     def edit(
-        self, image: Image.Image | Tensor, keep_mask: Image.Image | Tensor, class_labels, *args, **kwargs
+        self,
+        image: Image.Image | Tensor,
+        keep_mask: Image.Image | Tensor | numpy.ndarray,
+        class_labels: Sequence[int | str | None],
+        seed: int | Sequence[int] = SamplingOptions.seed,
+        cfg_scale: float | Sequence[float] = SamplingOptions.cfg_scale,
+        top_k: int | Sequence[int] = SamplingOptions.top_k,
+        top_p: float = SamplingOptions.top_p,
+        more_smooth: bool = SamplingOptions.more_smooth,
+        temperature: float | Sequence[float] = SamplingOptions.temperature,
+        output_type: str = "pil",
+        *,
+        cfg_curve: str = SamplingOptions.cfg_curve,
+        cfg_start: int = SamplingOptions.cfg_start,
+        cfg_end: int = SamplingOptions.cfg_end,
+        keep_scales: int = 0,
+        paste: bool = False,
+        stop: StopSignal | None = None,
     ) -> Result:
         """Make a part of an image anew; the arguments and errors are those of `stream_edit`."""
-        return last_result(self.stream_edit(image, keep_mask, class_labels, *args, **kwargs))
+        steps = self.stream_edit(
+            image,
+            keep_mask,
+            class_labels,
+            seed,
+            cfg_scale,
+            top_k,
+            top_p,
+            more_smooth,
+            temperature,
+            output_type,
+            cfg_curve=cfg_curve,
+            cfg_start=cfg_start,
+            cfg_end=cfg_end,
+            keep_scales=keep_scales,
+            paste=paste,
+            stop=stop,
+        )
+        return last_result(steps)
 
     def stream_edit(
         self,
         image: Image.Image | Tensor,
-        keep_mask: Image.Image | Tensor,
-        class_labels: Sequence[int | None],
-        *args,
-        keep_scales: int = 0,
+        keep_mask: Image.Image | Tensor | numpy.ndarray,
+        class_labels: Sequence[int | str | None],
+        seed: int | Sequence[int] = SamplingOptions.seed,
+        cfg_scale: float | Sequence[float] = SamplingOptions.cfg_scale,
+        top_k: int | Sequence[int] = SamplingOptions.top_k,
+        top_p: float = SamplingOptions.top_p,
+        more_smooth: bool = SamplingOptions.more_smooth,
+        temperature: float | Sequence[float] = SamplingOptions.temperature,
         output_type: str = "pil",
+        *,
+        cfg_curve: str = SamplingOptions.cfg_curve,
+        cfg_start: int = SamplingOptions.cfg_start,
+        cfg_end: int = SamplingOptions.cfg_end,
+        keep_scales: int = 0,
+        paste: bool = False,
         stop: StopSignal | None = None,
-        **kwargs,
     ) -> Iterator[Step]:
         """Make a part of an image anew (in- and out-painting), or vary its details, a step a scale.
 
         Args:
             image: PIL image of any size, of which the middle square is taken, or float (1, 3, H, W) in [-1, 1].
-            keep_mask: PIL image or tensor (h, w) that covers the whole image; nonzero = keep.
-            class_labels: of the new part; each makes one image. This and all further arguments as in `stream`.
+            keep_mask: PIL image, or tensor or array (h, w), that covers the whole image; nonzero = keep.
+            class_labels: of the new part; each makes one image. This and the arguments after it as in `stream`.
             keep_scales: so many scales, from the first on, are kept also where the mask is 0: with more of them the new
                 part keeps more of the shapes that were there. A mask of zeros then varies the whole image.
+            paste: whether the finished images get the original's own pixels back where the mask keeps them, faded in
+                over a token's width from the new part on (`paste_kept`). Without it the tokens are kept, so that what
+                the mask keeps looks as the VQVAE reconstructs it: a few levels of 255 off, more beside the new part.
 
         Returns:
             An iterator of steps, the last of which carries the result.
@@ -200,21 +280,29 @@ class VARPipeline:
         Raises:
             ValueError: an argument out of range, at once.
         """
-        options = SamplingOptions(class_labels, *args, **kwargs)
+        labels = self._labels(class_labels)
+        options = SamplingOptions(
+            labels, seed, cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end
+        )
         self._check(options, output_type)
-        patch_nums = self.var.config.patch_nums
+        patch_nums, size = self.var.config.patch_nums, self.image_size
         check_keep_scales(keep_scales, len(patch_nums))
         keep = read_mask(keep_mask, image, patch_nums[-1]).to(self.device)  # (N, N)
-        pixels = read_image(image, self.image_size).to(self.device)  # (1, 3, H, W)
+        pixels = read_image(image, size).to(self.device)  # (1, 3, H, W)
         with torch.inference_mode():
             known = Known(self.vqvae.encode(pixels, patch_nums), keep_at_scales(keep, patch_nums, keep_scales))
-        return self._steps(options, output_type, known, stop)
+        finish = None
+        if paste:
+            kept_pixels = read_mask(keep_mask, image, size).to(self.device)  # (H, W)
+            finish = partial(paste_kept, original=pixels, keep=kept_pixels, feather=self.vqvae.config.downsampling)
+        return self._steps(options, output_type, known, stop, finish)
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor | Sequence[Image.Image]) -> Tensor:
         """Tokens of images.
 
         Args:
-            images: float (B, 3, H, W) in [-1, 1], H = W = `image_size`.
+            images: PIL images of any size, of which the middle squares are taken; or float (B, 3, H, W) in [-1, 1],
+                H = W = `image_size`.
 
         Returns:
             int64 (B, L), all scales joined.
@@ -222,9 +310,8 @@ class VARPipeline:
         Raises:
             ValueError: another shape, kind or range of numbers.
         """
-        check_images(images, self.image_size)
+        images = read_images(images, self.image_size).to(self.device)
         with torch.inference_mode():
-            images = images.to(self.device, torch.float32)
             tokens = torch.cat(self.vqvae.encode(images, self.var.config.patch_nums), dim=1)  # (B, L)
         return tokens.clone()
 
@@ -286,6 +373,13 @@ class VARPipeline:
         last = to_pil(result.images) if isinstance(result.images, Tensor) else result.images
         yield [last[i] for i in chosen]
 
+    def _labels(self, class_labels: Sequence[int | str | None]) -> Sequence[int | None]:
+        """The classes as indices, whichever way they are named; raises ValueError for a name that no class has."""
+        class_labels = plain(class_labels)
+        if not isinstance(class_labels, tuple):
+            return class_labels  # `SamplingOptions.check` refuses it
+        return [find_class(label, self.class_names) if isinstance(label, str) else label for label in class_labels]
+
     def _check(self, options: SamplingOptions, output_type: str) -> None:
         """Raise ValueError for an argument out of range."""
         options.check(self.var.config.num_classes, self.var.config.num_scales)
@@ -293,9 +387,14 @@ class VARPipeline:
             raise ValueError(f"output_type must be 'pil' or 'pt', not {output_type!r}")
 
     def _steps(
-        self, options: SamplingOptions, output_type: str, known: Known | None = None, stop: StopSignal | None = None
+        self,
+        options: SamplingOptions,
+        output_type: str,
+        known: Known | None = None,
+        stop: StopSignal | None = None,
+        finish: Callable[[Tensor], Tensor] | None = None,
     ) -> Iterator[Step]:
-        """Generate and, where asked, decode."""
+        """Generate and decode; `finish` is the last that happens to images, (b, 3, H, W) in [0, 1]."""
         config, vqvae = self.var.config, self.vqvae
         finished: tuple[Tensor, ...] = ()  # images that are done, each (b, 3, H, W) in [0, 1]
         told = 0  # how many of these a step has told of
@@ -311,7 +410,7 @@ class VARPipeline:
                     decoding = Decoding(vqvae, finished, scale.latents)
                 else:
                     for images in decode_parts(vqvae, scale.latents, stop):
-                        finished += (images,)
+                        finished += (images if finish is None else finish(images),)
                     tokens.append(scale.tokens)
                     decoding = Decoding(vqvae, finished, [])
                     if scale.images.stop == options.batch_size:

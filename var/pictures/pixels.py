@@ -92,7 +92,10 @@ def read_image(image: Image.Image | Tensor, size: int) -> Tensor:
     if isinstance(image, Image.Image):
         return from_pil(image, size)
     if not isinstance(image, Tensor):
-        raise ValueError(f"the image must be a PIL image or a tensor, not {type(image).__name__}")
+        raise ValueError(
+            f"the image must be a PIL image or a tensor, not {type(image).__name__}; Image.fromarray and Image.open "
+            "make a PIL image of an array and of a file"
+        )
     check_images(image, size)
     if image.shape[0] != 1:
         raise ValueError(f"one image is wanted, a tensor (1, 3, {size}, {size}), not {image.shape[0]} images")
@@ -101,34 +104,60 @@ def read_image(image: Image.Image | Tensor, size: int) -> Tensor:
 
 def check_images(images: Tensor, size: int) -> None:
     """Raise ValueError unless `images` is a float tensor (B, 3, size, size) in [-1, 1]."""
-    expected = f"images must be a float tensor (B, 3, {size}, {size}) in [-1, 1]"
+    expected = f"images must be PIL images, or a float tensor (B, 3, {size}, {size}) in [-1, 1]"
     if not isinstance(images, Tensor) or not images.is_floating_point():
-        raise ValueError(f"{expected}, not {getattr(images, 'dtype', type(images).__name__)}")
+        found = f"a tensor of {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"{expected}, not {found}")
     if images.ndim != 4 or images.shape[0] == 0 or images.shape[1:] != (3, size, size):
         raise ValueError(f"{expected}, not of shape {tuple(images.shape)}")
     if not (images.abs() <= 1 + 1e-3).all():
         raise ValueError(f"{expected}; found values from {images.min():g} to {images.max():g}")
 
 
-def read_mask(mask: Image.Image | Tensor, image: Image.Image | Tensor, side: int) -> Tensor:
-    """Which places of the latent an edit keeps.
+def read_images(images: Tensor | Image.Image | Sequence[Image.Image], size: int) -> Tensor:
+    """Images of the size that a model works on.
 
     Args:
-        mask: nonzero = keep; a PIL image, or a tensor (h, w) of any size, that covers the whole of `image`.
+        images: PIL images of any size, of which the middle squares are taken; or float (B, 3, size, size) in [-1, 1].
+        size: pixels per side.
+
+    Returns:
+        float32 (B, 3, size, size) in [-1, 1].
+
+    Raises:
+        ValueError: neither of the two.
+    """
+    if isinstance(images, Image.Image):
+        images = [images]
+    if isinstance(images, Sequence) and images and all(isinstance(image, Image.Image) for image in images):
+        return torch.cat([from_pil(image, size) for image in images])
+    check_images(images, size)
+    return images.float()
+
+
+def read_mask(mask: Image.Image | Tensor | numpy.ndarray, image: Image.Image | Tensor, side: int) -> Tensor:
+    """Which places of an image an edit keeps.
+
+    Args:
+        mask: nonzero = keep; a PIL image, or a tensor or array (h, w) of any size, that covers the whole of `image`.
         image: the image it belongs to; the mask is cropped as `read_image` crops it.
-        side: of the latent (N).
+        side: places per side (N): tokens, or pixels.
 
     Returns:
         float32 (N, N), 1 where more than half of the place is kept, else 0.
 
     Raises:
-        ValueError: the mask is neither of the two, or is empty.
+        ValueError: the mask is none of these, or is empty.
     """
     if isinstance(mask, Image.Image):
-        mask = torch.from_numpy(numpy.array(mask.convert("L")))  # (h, w)
+        mask = numpy.array(mask.convert("L"))  # (h, w)
+    if isinstance(mask, numpy.ndarray) and mask.dtype.kind in "biuf":
+        mask = torch.from_numpy(mask != 0)  # (h, w)
     if not isinstance(mask, Tensor) or mask.ndim != 2 or mask.numel() == 0:
-        found = f"shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
-        raise ValueError(f"keep_mask must be a PIL image or a tensor (h, w), nonzero where to keep, not {found}")
+        found = f"shape {tuple(mask.shape)}" if hasattr(mask, "shape") else type(mask).__name__
+        raise ValueError(
+            f"keep_mask must be a PIL image, or a tensor or array (h, w), nonzero where to keep, not {found}"
+        )
     keep = mask.ne(0).float().cpu()
     if isinstance(image, Image.Image):
         keep = crop_to_square(keep, *ImageOps.exif_transpose(image).size)
@@ -143,6 +172,28 @@ def crop_to_square(mask: Tensor, width: int, height: int) -> Tensor:
         return mask[:, cut : columns - cut]
     cut = round(rows * (1 - width / height) / 2)
     return mask[cut : rows - cut]
+
+
+def paste_kept(images: Tensor, original: Tensor, keep: Tensor, feather: int) -> Tensor:
+    """Put the original's own pixels back where an edit kept them.
+
+    What is made anew stays as it is, to the last pixel. From its border on the original fades in, and is itself, bit
+    for bit, from a feather's width on.
+
+    Args:
+        images: of the edit, float (b, 3, H, W) in [0, 1].
+        original: what was edited, float (1, 3, H, W) in [-1, 1].
+        keep: float (H, W), 1 = keep, 0 = made anew.
+        feather: pixels from the border on; a token's width hides that the tokens there were decoded beside new ones.
+
+    Returns:
+        float (b, 3, H, W) in [0, 1].
+    """
+    radius = feather // 2
+    window = dict(kernel_size=2 * radius + 1, stride=1, padding=radius)
+    near = F.max_pool2d(1 - keep[None, None], **window)  # (1, 1, H, W), 1 up to half of the way
+    share = 1 - F.avg_pool2d(near, **window, count_include_pad=False)  # (1, 1, H, W), of the original
+    return torch.lerp(images, original.add(1).mul(0.5), share)
 
 
 def contact_sheet(images: Sequence[Image.Image], columns: int, gap: int = 4) -> Image.Image:
