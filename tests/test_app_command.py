@@ -9,6 +9,9 @@ import pytest
 from app_process import APP, serving_app
 from tiny import write_trainer_file
 
+from app import report_folder
+from var.ui.options import PageOptions
+
 
 def run_app(*arguments):
     return subprocess.run([sys.executable, str(APP), *map(str, arguments)], capture_output=True, text=True, timeout=300)
@@ -31,6 +34,21 @@ def test_serves_the_page_at_the_given_port(tmp_path):
 def test_an_empty_folder_says_what_to_do(tmp_path):
     with serving_app("--checkpoints", tmp_path / "none", "--port", free_port(), "--device", "cpu") as address:
         assert "No checkpoint yet. Upload one" in urlopen(address).read().decode()
+
+
+def test_a_folder_that_is_not_there_is_told_at_the_start(tmp_path, capsys):
+    report_folder(PageOptions(checkpoints=tmp_path / "none"))
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and f"there is no folder {tmp_path / 'none'}" in told
+    report_folder(PageOptions(checkpoints=tmp_path))
+    assert str(tmp_path) in capsys.readouterr().out
+
+
+def test_a_file_in_place_of_the_folder_ends_with_one_line(tmp_path):
+    (tmp_path / "a.pth").touch()
+    ended = run_app("--checkpoints", tmp_path / "a.pth", "--device", "cpu")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1 and "a.pth: expected a folder" in ended.stderr
 
 
 def test_a_broken_file_in_the_folder_does_not_keep_the_app_from_starting(tmp_path):

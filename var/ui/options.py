@@ -1,31 +1,185 @@
-"""How the page is served: what the person who starts it decides."""
+"""How the page is served: each setting declared once, as an option, an environment variable and a line of README."""
 
-from dataclasses import dataclass
+import argparse
+import math
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints.folder import default_folder
+
+PREFIX = "VAR_"  # of the environment variables
+GB = 1_000_000_000
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+
+
+def option(default: Any, help: str, *, kind: Any = None, of_gradio: bool = False, **limits: Any) -> Any:
+    """Declare a setting.
+
+    Args:
+        default: what holds where nothing is said. A setting that is on by default has an option that turns it off.
+        help: one line for the command line and README.
+        kind: what its text is read with; None for the default's own type.
+        of_gradio: Gradio's own environment variable counts, too: a Space sets it.
+        limits: `least` or `above`, what the value must not fall below; `metavar`; `name`, where the option is not
+            called as the field.
+    """
+    return field(default=default, metadata={"help": help, "kind": kind, "of_gradio": of_gradio, **limits})
 
 
 @dataclass(frozen=True)
 class PageOptions:
-    """What visitors may do, and what the server keeps.
+    """What the person who starts the server decides; each field is an option of `app.py`.
 
-    Args:
-        keep: models kept in memory, from 1; the one not used for longest goes first.
-        uploads: whether visitors may upload checkpoints.
-        hub: whether visitors may download checkpoints from the Hugging Face Hub.
-        hub_token: whether such downloads use the access token of this machine, which opens its private repositories to
-            every visitor.
-        largest_download: bytes of a download from the Hub.
-        exports: whether visitors may download the weights of checkpoints.
+    Raises:
+        ValueError: a number is out of its range.
     """
 
-    keep: int = 1
-    uploads: bool = True
-    hub: bool = True
-    hub_token: bool = False
-    largest_download: int = 16_000_000_000
-    exports: bool = True
+    host: str = option("127.0.0.1", "address to listen at; 0.0.0.0 for the whole network", of_gradio=True)
+    port: int | None = option(
+        None, "port to listen at; the first free one from 7860 when left out", kind=int, of_gradio=True
+    )
+    share: bool = option(False, "also make a public link, through Gradio's server", of_gradio=True)
+    root_path: str = option("", "path or address at which a proxy serves the page, such as /var", of_gradio=True)
+    allowed_host: tuple[str, ...] = option(
+        (), "further names under which browsers may reach the server, separated by commas", kind=str, metavar="NAME"
+    )
+    checkpoints: Path = option(default_folder(), "checkpoints folder", kind=Path, metavar="DIR")
+    device: str | None = option(None, "cpu, cuda, cuda:1 or mps; the best that the machine has when left out", kind=str)
+    keep: int = option(1, "models kept in memory", metavar="N", least=1)
+
+    uploads: bool = option(True, "take no uploaded checkpoints", name="no-upload")
+    exports: bool = option(True, "hand out no weights", name="no-export")
+    hub: bool = option(True, "download nothing from the Hugging Face Hub", name="no-hub")
+    hub_token: bool = option(
+        False, "download with this machine's access token: whoever sees the page can then use what it opens"
+    )
+    largest_download: float = option(16.0, "largest download from the Hub", metavar="GB", above=0)
+    largest_upload: float = option(16.0, "largest uploaded file", metavar="GB", above=0)
+    visitor_uploads: float = option(24.0, "uploads kept of one visitor, by network address", metavar="GB", above=0)
+    all_uploads: float = option(32.0, "uploads kept of all visitors", metavar="GB", above=0)
+    max_operations: float = option(
+        0.0, "trillions of operations of a run, above which it is refused; 0 for no limit", metavar="N", least=0
+    )
 
     def __post_init__(self) -> None:
-        if self.keep < 1:
-            raise ValueError(f"--keep: at least 1 model is kept, not {self.keep}")
-        if self.largest_download <= 0:
-            raise ValueError("--largest-download: expected more than 0 GB; use --no-hub to allow no downloads")
+        for item in fields(self):
+            value, limits = getattr(self, item.name), item.metadata
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{flag(item)} is {value}; expected a finite number.")
+            if "least" in limits and not value >= limits["least"]:
+                raise ValueError(f"{flag(item)} is {value}; expected {limits['least']} or more.")
+            if "above" in limits and not value > limits["above"]:
+                raise ValueError(f"{flag(item)} is {value:g}; expected more than {limits['above']}.")
+        if self.port is not None and not 1 <= self.port <= 65_535:
+            raise ValueError(f"--port is {self.port}; expected 1 to 65535.")
+
+
+VISITORS = "uploads"  # the first option about what visitors may do
+
+
+def flag(item: Field) -> str:
+    """Return the option of a field, such as `--no-upload`."""
+    return "--" + item.metadata.get("name", item.name.replace("_", "-"))
+
+
+def variable(item: Field) -> str:
+    """Return the environment variable of a field, such as `VAR_NO_UPLOAD`."""
+    return PREFIX + flag(item).removeprefix("--").replace("-", "_").upper()
+
+
+def gradio_variable(item: Field) -> str | None:
+    """Return Gradio's own environment variable for the same, where it has one that counts here."""
+    names = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
+    return names.get(item.name, f"GRADIO_{item.name.upper()}") if item.metadata["of_gradio"] else None
+
+
+def create_parser() -> argparse.ArgumentParser:
+    """Declare the options of `app.py`; what is not given is not in the result."""
+    parser = argparse.ArgumentParser(
+        description="Serve the VAR page: choose a checkpoint and classes, see images.",
+        epilog=f"Each option has an environment variable, too: {PREFIX}HOST, {PREFIX}NO_UPLOAD=1. README lists them.",
+    )
+    group: Any = parser
+    for item in fields(PageOptions):
+        if item.name == VISITORS:
+            group = parser.add_argument_group("what visitors may do")
+        told = {"dest": item.name, "default": argparse.SUPPRESS, "help": item.metadata["help"] + shown_default(item)}
+        if isinstance(item.default, bool):
+            group.add_argument(flag(item), action="store_false" if item.default else "store_true", **told)
+            continue
+        told["metavar"] = item.metadata.get("metavar") or flag(item).removeprefix("--").replace("-", "_").upper()
+        action = {"action": "append"} if isinstance(item.default, tuple) else {}
+        group.add_argument(flag(item), type=reader(item), **action, **told)
+    return parser
+
+
+def reader(item: Field) -> Any:
+    """Return what reads the text of an option that has a value."""
+    return item.metadata["kind"] or type(item.default)
+
+
+def shown_default(item: Field) -> str:
+    """Return the default in parentheses, with its unit; "" where nothing is there to show."""
+    if isinstance(item.default, bool) or item.name == "checkpoints" or not item.default:
+        return ""
+    unit = " GB" if item.metadata.get("metavar") == "GB" else ""
+    return f" (default: {item.default:g}{unit})" if isinstance(item.default, float) else f" (default: {item.default})"
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings that environment variables make, by field.
+
+    Raises:
+        ValueError: the text of one cannot be read; names the variable.
+    """
+    found = {}
+    for item in fields(PageOptions):
+        for name in filter(None, (variable(item), gradio_variable(item))):
+            if name in environment:
+                found[item.name] = from_text(item, name, environment[name].strip())
+                break
+    return found
+
+
+def from_text(item: Field, name: str, text: str) -> Any:
+    """Return the value of a field from the text of an environment variable; raises ValueError, which names it."""
+    if isinstance(item.default, bool):
+        if text.lower() not in YES + NO:
+            raise ValueError(f"{name} is {text!r}; expected 1 or 0.")
+        return (text.lower() in YES) != item.default
+    if isinstance(item.default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if not text:
+        return item.default
+    try:
+        return reader(item)(text)
+    except ValueError as error:
+        raise ValueError(f"{name} is {text!r}; expected a number.") from error
+
+
+def read_options(arguments: list[str] | None, environment: Mapping[str, str]) -> PageOptions:
+    """Read the settings of a server; the command line counts before the environment.
+
+    Args:
+        arguments: as in `sys.argv[1:]`; None for these.
+        environment: as `os.environ`.
+
+    Raises:
+        ValueError: an environment variable cannot be read, or a value is out of its range.
+    """
+    given = vars(create_parser().parse_args(arguments))
+    if "allowed_host" in given:
+        given["allowed_host"] = tuple(part.strip() for text in given["allowed_host"] for part in text.split(","))
+    return PageOptions(**{**from_environment(environment), **given})
+
+
+def markdown_table() -> str:
+    """Return README's table of the settings."""
+    lines = ["| option | environment | |", "| --- | --- | --- |"]
+    for item in fields(PageOptions):
+        value = "" if isinstance(item.default, bool) else f" {item.metadata.get('metavar') or item.name.upper()}"
+        names = " or ".join(f"`{name}`" for name in (variable(item), gradio_variable(item)) if name)
+        lines.append(f"| `{flag(item)}{value}` | {names} | {item.metadata['help']}{shown_default(item)} |")
+    return "\n".join(lines)

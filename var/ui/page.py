@@ -27,7 +27,7 @@ from .history.visit import wire_memory, wire_reload
 from .images.generate import wire_generation, wire_shortcut
 from .images.panel import create_images_panel
 from .images.picked import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
-from .options import PageOptions
+from .options import GB, PageOptions
 from .parts import Parts
 from .settings.events import wire_settings
 from .settings.panel import create_settings_panel, first_values
@@ -36,8 +36,6 @@ from .theme import create_theme, growing_style, style_sheets
 
 COMPARE_TAB = "compare"
 TITLE = "VAR · images, scale by scale"
-# Enough for a trainer's file of depth 24, optimizer included; larger ones are put into the checkpoints folder.
-LARGEST_UPLOAD = "16gb"
 LOOKING_SECONDS = 0.3  # at the files of the folder before the page is up; the rest is told later
 QUEUE_SECONDS = 0.01  # between two looks at the queue; Gradio's own 0.001 takes a fifth of the speed of two cores
 HEADER = """
@@ -124,13 +122,23 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
     return blocks
 
 
-def launch_options() -> dict[str, Any]:
-    """Return how the page is launched, apart from host and port."""
+def launch_options(options: PageOptions | None = None) -> dict[str, Any]:
+    """Return how the page is launched.
+
+    Args:
+        options: where it is served; None for a free port of this machine.
+    """
+    options = options or PageOptions()
     return {
+        "server_name": options.host,
+        "server_port": options.port,
+        "share": options.share,
+        "root_path": options.root_path or None,
+        "ssr_mode": False,  # a second server in front, of which a Space would make use
         "theme": create_theme(),
         "css": growing_style(),
         "css_paths": style_sheets(),
         "footer_links": ["api", "settings"],
         "run_history": False,
-        "max_file_size": LARGEST_UPLOAD,
+        "max_file_size": round(options.largest_upload * GB),
     }

@@ -14,7 +14,7 @@ from ...hub.download import Access, cached_address, download
 from ...hub.known_models import find_known
 from ..events import AGAIN, AT_ONCE, LATER, QUIET, hear_of
 from ..html import FAILED, USER_ERRORS, error_banner, error_text
-from ..options import PageOptions
+from ..options import GB, PageOptions
 from ..parts import Parts, Updates
 from .card import meter_html
 from .hub_panel import about_html, progress_html
@@ -28,7 +28,7 @@ MAX_DOWNLOADS = 2  # at a time
 def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: PageOptions) -> None:
     """Connect the Hub's panel; what was downloaded is chosen."""
     panel = parts.hub
-    access = Access(anonymous=not options.hub_token, max_bytes=options.largest_download)
+    access = Access(anonymous=not options.hub_token, max_bytes=round(options.largest_download * GB))
     signals = StopSignals()
 
     def begin(request: gr.Request) -> Updates:
