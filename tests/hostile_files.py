@@ -458,5 +458,7 @@ def _indexes() -> Iterator[HostileFile]:
     yield index("list in place of a map", {"weight_map": ["a"]}, "weight_map")
     yield index("list at the top", [1], "weight_map")
     yield index("deep", b'{"weight_map":' + b"[" * LARGE, "weight_map")
-    yield index("10 MB", b" " * 10_000_000, "larger")
+    yield index("10 MB", b" " * 10_000_000, "far more than an index")
+    yield index("400 000 files", weights(**{f"{i:x}": f"{i:x}" for i in range(400_000)}), "far more than an index")
+    yield index("30 000 weights in 1 MB", weights(**{f"{i:x}": "part.safetensors" for i in range(30_000)}), "too many")
     yield index("no text", b"\xff\xfe\x00", "weight_map")

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from tiny import tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
 from var import CheckpointError, read_checkpoint
-from var.checkpoints.checkpoint import format_count
+from var.text import format_count
 
 
 def same(left: dict, right: dict) -> bool:

@@ -5,7 +5,8 @@ import pytest
 from tiny import write_trainer_file
 
 from var import VARPipeline
-from var.checkpoints.class_names import clean_name, find_class_names, imagenet_names, looks_like_imagenet, tell_apart
+from var.checkpoints.class_names import find_class_names, imagenet_names, looks_like_imagenet
+from var.text import clean_name, tell_apart
 
 
 @pytest.fixture

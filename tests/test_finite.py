@@ -5,7 +5,7 @@ import torch
 from tiny import tiny_states, tiny_var_config
 from torch import nn
 
-from var.checkpoints.finite import count_nonfinite, describe_nonfinite
+from var.checkpoints.load import count_nonfinite, describe_nonfinite
 from var.model.transformer import VAR
 
 

@@ -2,7 +2,7 @@
 
 import gc
 
-from var.formats.garbage import paused_collection
+from var.formats.tensors import paused_collection
 
 
 def test_it_is_off_inside_and_on_again_after():

@@ -7,11 +7,12 @@ import pytest
 import torch
 from tiny import tiny_states, tiny_vae_config, tiny_var_config
 
-from var.checkpoints.checkpoint import count_parameters, format_count
+from var.checkpoints.checkpoint import count_parameters
 from var.checkpoints.load import empty_var, empty_vqvae
 from var.checkpoints.sizes import infer_vae_config, infer_var_config
 from var.errors import CheckpointError
 from var.model.config import VARConfig, VQVAEConfig
+from var.text import format_count
 
 GOLDEN = Path(__file__).parent / "golden"
 PATCH_NUMS_256 = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)

@@ -13,6 +13,7 @@ from var.checkpoints import folder as library
 from var.checkpoints.checkpoint import read_checkpoint
 from var.checkpoints.folder import describe_entry, find_vqvae, fingerprint, list_checkpoints, pair_problem, resolve
 from var.errors import CheckpointError
+from var.formats.shards import shard_names
 
 
 def labels(folder, **arguments):
@@ -130,6 +131,17 @@ def test_model_in_several_files_is_one_entry(tmp_path):
 
 def test_model_in_several_files_in_the_folder_itself(tmp_path):
     write_sharded(tmp_path)
+    assert labels(tmp_path) == ["model.safetensors.index.json"]
+
+
+@pytest.mark.parametrize("count", [30_000, 400_000])
+def test_index_of_absurdly_many_files_leaves_nothing_in_memory(tmp_path, count):
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {f"{i:x}": f"{i:x}" for i in range(count)}}))
+    assert shard_names(index) == frozenset()
+    found = describe_entry(index)
+    assert found.kind == "other"
+    assert len(found.detail) < 200
     assert labels(tmp_path) == ["model.safetensors.index.json"]
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from .checkpoints.checkpoint import Checkpoint, read_checkpoint
-from .checkpoints.checkpoint_classes import read_classes
 from .checkpoints.class_lookup import find_class
+from .checkpoints.class_names import read_classes
 from .checkpoints.folder import check_pair, resolve
 from .checkpoints.hash import short_hash
 from .checkpoints.load import build_var, build_vqvae

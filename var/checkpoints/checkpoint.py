@@ -1,6 +1,5 @@
 """Reading a checkpoint of any supported layout, and what it tells about itself."""
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,10 +9,10 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import CheckpointError
-from ..formats.garbage import paused_collection
 from ..formats.open import FileContent, open_file
-from ..formats.tensors import StoredTensor
+from ..formats.tensors import StoredTensor, paused_collection
 from ..model.config import VARConfig, VQVAEConfig
+from ..text import format_bytes, format_count, one_line
 from .layouts import find_state_dicts
 from .sizes import infer_vae_config, infer_var_config
 
@@ -191,28 +190,9 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except CheckpointError as error:
-        text = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))
-        raise CheckpointError(f"{path}: {text}") from error
+        raise CheckpointError(f"{path}: {one_line(error)}") from error
 
 
 def count_parameters(state: Mapping[str, Tensor | StoredTensor]) -> int:
     """Number of learned values; buffers are not counted."""
     return sum(tensor.numel() for key, tensor in state.items() if not key.endswith(BUFFERS))
-
-
-def format_count(number: int) -> str:
-    """A count of parameters as people write it: 310 M, 2.0 B."""
-    if number < 1000:
-        return str(number)
-    power = min(3, int(math.log10(number)) // 3)
-    value = number / 1000**power
-    return f"{value:.1f} {' KMB'[power]}" if value < 10 else f"{value:.0f} {' KMB'[power]}"
-
-
-def format_bytes(number: int) -> str:
-    """A number of bytes as people write it: 22 MB, 2.9 GB."""
-    if number < 1000:
-        return f"{number} bytes"
-    power = min(4, int(math.log10(number)) // 3)
-    value = number / 1000**power
-    return f"{value:.1f} {' kMGT'[power]}B" if value < 10 else f"{value:.0f} {' kMGT'[power]}B"

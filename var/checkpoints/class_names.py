@@ -1,4 +1,6 @@
-"""Names of a checkpoint's classes where the checkpoint has none: from files beside it, its training's folder, ImageNet.
+"""The classes of a checkpoint: their names, where these are from, and which of them look trained.
+
+A checkpoint without names takes them from files beside it, from the folder of its training's data, or from ImageNet.
 
 All of these may come from strangers: what is read is bounded, and names are cleaned before anybody shows them.
 """
@@ -7,16 +9,17 @@ import itertools
 import json
 import os
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ..text import MAX_NAME_LENGTH, clean_name
+from .checkpoint import Checkpoint
+from .trained_classes import trained_classes
+
 IMAGENET_CLASSES = 1000
 MAX_FILE_BYTES = 1 << 20
-MAX_NAME_LENGTH = 80  # characters
 MAX_PATH_LENGTH = 1000  # characters
 MAX_OTHER_ENTRIES = 1000  # of a data folder, beside one folder a class
 MAX_LOOKED_AT = 200  # entries of a class folder that are looked at for an image
@@ -24,7 +27,6 @@ NAME_FILES = ("classes.txt", "classes.json", "class_names.txt", "class_names.jso
 WRAPPER_KEYS = ("class_names", "classes", "names", "id2label", "idx_to_class", "class_to_idx", "label2id")
 DATA_KEYS = ("data_path", "data", "data_dir")  # under which trainers of this family keep the folder of images
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-JOINERS = "\u200c\u200d"  # invisible, but part of how Persian, Hindi or emoji are written
 IMAGENET_FOLDER = re.compile(r"image[-_ ]?net|ilsvrc|(?<![a-z])in[-_]?1k", re.IGNORECASE)
 IMAGENET_PART = re.compile(r"tiny|mini|small|sub|nette|woof|net[-_ ]?(10|50|100|200|300)(?!\d)", re.IGNORECASE)
 
@@ -118,22 +120,6 @@ def imagenet_names() -> dict[str, str]:
     """
     lines = Path(__file__).with_name("imagenet.txt").read_text(encoding="utf-8").splitlines()
     return dict(line.split(" ", 1) for line in lines)
-
-
-def tell_apart(names: Sequence[str]) -> list[str]:
-    """The names for showing: with its index where a name is there more than once, as in "crane (134)"."""
-    counts = Counter(names)
-    return [f"{name} ({label})" if counts[name] > 1 else name for label, name in enumerate(names)]
-
-
-def clean_name(text: str) -> str:
-    """One line that can be shown anywhere: no control, direction or unpaired characters, cut to a length."""
-    text = text[: 4 * MAX_NAME_LENGTH]  # so that the rest is not looked at
-    visible = "".join(
-        character if character in JOINERS or unicodedata.category(character)[0] != "C" else " " for character in text
-    )
-    line = " ".join(visible.split()).strip(JOINERS)
-    return line if len(line) <= MAX_NAME_LENGTH else line[: MAX_NAME_LENGTH - 1].rstrip() + "…"
 
 
 def _complete(named: Mapping[int, str], num_classes: int, source: str, remarks: Iterable[str]) -> ClassNames:
@@ -282,3 +268,41 @@ def _cleaned(pairs: Iterable[tuple[int, str]]) -> dict[int, str]:
         if name:
             named[label] = name
     return named
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What is known of a checkpoint's classes.
+
+    Args:
+        names: one a class; "class 3" where there is no name.
+        source: where the names are from, such as "the file"; "" where there are none.
+        trained: the classes that look trained where the others do not; None where that cannot be told.
+        remarks: what was found beside the file and not used, and why.
+    """
+
+    names: tuple[str, ...]
+    source: str
+    trained: tuple[int, ...] | None
+    remarks: tuple[str, ...] = ()
+
+
+def read_classes(checkpoint: Checkpoint, trusted: bool = True) -> Classes:
+    """Name the classes of a transformer, and look which rows of its class embedding are trained.
+
+    Args:
+        checkpoint: holds a transformer.
+        trusted: whether the file is this machine's own. For a stranger's no folder that it names is looked at.
+
+    Raises:
+        CheckpointError: the file changed meanwhile.
+    """
+    num_classes = checkpoint.var_config.num_classes
+    trained = trained_classes(checkpoint.var_weights["class_emb.weight"].read())
+    if checkpoint.class_names is not None:
+        names = (clean_name(name) or f"class {label}" for label, name in enumerate(checkpoint.class_names))
+        return Classes(tuple(names), "the file", trained)
+    found = find_class_names(checkpoint.path, num_classes, checkpoint.training, trained, data_folder=trusted)
+    if found is None:
+        return Classes(tuple(f"class {label}" for label in range(num_classes)), "", trained)
+    return Classes(found.names, found.source, trained, found.remarks)

@@ -4,7 +4,6 @@ A file appears under its name only when it is complete. Weights are written one 
 memory of a second copy.
 """
 
-import hashlib
 import json
 import struct
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from ..formats.atomic import write_atomically
+from ..formats.atomic import sha256, write_atomically
 from ..formats.safetensors_format import SAFETENSORS_DTYPES
 from ..formats.tensors import StoredTensor
 from .checkpoint import Checkpoint
@@ -120,20 +119,9 @@ def _checked_pair(checkpoint: Checkpoint, vae: Checkpoint | None) -> Checkpoint:
     return vae
 
 
-def _sha256(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while part := file.read(1 << 20):
-        digest.update(part)
-    return digest.hexdigest()
-
-
 def _exported(paths: Iterable[Path], vae: Checkpoint) -> Exported:
-    hashes = []
-    for path in paths:
-        with path.open("rb") as file:
-            hashes.append(_sha256(file))
     sizes = tuple(path.stat().st_size for path in paths)
-    return Exported(tuple(paths), sizes, tuple(hashes), vae.vae_weights is not None)
+    return Exported(tuple(paths), sizes, tuple(map(sha256, paths)), vae.vae_weights is not None)
 
 
 def _tensors(weights: Mapping[str, StoredTensor], dtype: torch.dtype | None) -> dict[str, Tensor]:

@@ -1,17 +1,16 @@
 """The checkpoints at hand: those in a folder and what each of them is, and a VQVAE that fits a transformer."""
 
 import itertools
-import json
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from ..errors import CheckpointError
-from ..formats.open import INDEX_SUFFIX, MAX_INDEX_BYTES, SUFFIXES
+from ..formats.open import SUFFIXES
+from ..formats.shards import INDEX_SUFFIX, shard_names
 from ..hub.addresses import is_hub_address
 from ..hub.download import Progress, download
 from ..model.config import VARConfig, VQVAEConfig
@@ -74,7 +73,7 @@ def list_checkpoints(folder: str | Path, max_depth: int = MAX_DEPTH) -> list[Che
     entries = []
     for inside, files in _walk(folder, max_depth):
         indexes = [path for path in files if path.name.endswith(SHARD_INDEX)]
-        shards = {name for index in indexes for name in _shard_names(index)}
+        shards = {name for index in indexes for name in shard_names(index)}
         for path in files:
             is_index = path.name.endswith(SHARD_INDEX)
             if not is_index and (path.suffix.lower() not in SUFFIXES or path.name in shards):
@@ -102,7 +101,7 @@ def fingerprint(path: str | Path) -> Fingerprint:
     if path.is_dir():
         parts = [part for part in path.iterdir() if part.name.lower().endswith((*SUFFIXES, INDEX_SUFFIX))]
     elif path.name.endswith(INDEX_SUFFIX):
-        parts = [path, *(path.parent / name for name in _shard_names(path))]
+        parts = [path, *(path.parent / name for name in shard_names(path))]
     found = []
     for part in parts:
         if part != path and not part.exists():
@@ -256,22 +255,6 @@ def _walk(folder: Path, max_depth: int) -> Iterator[tuple[Path, list[Path]]]:
             deeper += [inside / item.name for item in shown if item.is_dir()]
             yield inside, [inside / item.name for item in shown if item.is_file()]
         level = deeper
-
-
-def _shard_names(index: Path) -> frozenset[str]:
-    """The names of the files that an index names; none where it cannot be read."""
-    try:
-        status = index.stat()
-        return _read_shard_names(index, status.st_size, status.st_mtime_ns)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return frozenset()  # whoever opens it is told what is wrong with it
-
-
-@lru_cache(maxsize=100)
-def _read_shard_names(index: Path, size: int, modified: int) -> frozenset[str]:
-    """The same; size and time of change are there to tell a new index from the one that was read."""
-    text = index.read_bytes() if size <= MAX_INDEX_BYTES else b""
-    return frozenset(name for name in json.loads(text)["weight_map"].values() if Path(name).name == name)
 
 
 def _describe(path: Path) -> EntryDescription:

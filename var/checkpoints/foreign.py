@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..formats.pickles import Global, StandIn
 from ..formats.tensors import StoredTensor
+from ..text import one_line
 from .foreign_models import KINDS, Kind
 
 State = Mapping[str, StoredTensor]
@@ -129,5 +130,4 @@ def _few(names: Iterable) -> str:
 def _short(name: object) -> str:
     if not isinstance(name, str):
         name = str(name) if type(name) is int and abs(name) < 2**63 else type(name).__name__
-    printable = (letter if letter.isprintable() else " " for letter in name[:MAX_CHARACTERS])
-    return " ".join("".join(printable).split())
+    return one_line(name, MAX_CHARACTERS)

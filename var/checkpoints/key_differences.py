@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..formats.tensors import StoredTensor
+from ..text import one_line
 
 MAX_GROUPS = 3  # of keys named in a message
 MAX_PARTS = 24  # of a name; no model has more
@@ -50,8 +51,8 @@ class KeyDifferences:
             parts.append(f"{_keys(self.unexpected)} unexpected ({summarize(self.unexpected, self.present)})")
         if self.misshaped:
             shapes = [
-                f"{_numberless(key)} is {_short(found)}, expected {_short(expected)}"
-                for key, (found, expected) in self.misshaped.items()
+                f"{_numberless(key)} is {', expected '.join(one_line(shape, MAX_CHARACTERS) for shape in pair)}"
+                for key, pair in self.misshaped.items()
             ]
             parts.append(f"{_keys(self.misshaped)} of another shape ({_join(_count(shapes), '; ')})")
         if self.mistyped:
@@ -142,9 +143,4 @@ def _keys(keys: Sized) -> str:
 
 def _numberless(key: str) -> str:
     """A name with `*` for its numbers, cut to a length and a line that a message can take."""
-    return _short(re.sub(r"(?<=\.)\d+(?=\.|$)", "*", key[: 4 * MAX_CHARACTERS]))
-
-
-def _short(value: object) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}..."
+    return one_line(re.sub(r"(?<=\.)\d+(?=\.|$)", "*", key[: 4 * MAX_CHARACTERS]), MAX_CHARACTERS)

@@ -13,7 +13,8 @@ from torch import nn
 
 from ..device import DTYPES
 from ..model.config import VARConfig, VQVAEConfig
-from .checkpoint import Checkpoint, format_bytes
+from ..text import format_bytes
+from .checkpoint import Checkpoint
 
 FLOAT_BYTES = 4
 GUIDED_ROWS = 2  # of an image: with its class, and without

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from .class_names import clean_name
+from ..text import clean_name
 
 # Under which names programs keep what; the first that is there counts.
 NUMBERS = {

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoints.checkpoint import count_parameters, format_count
+from ..checkpoints.checkpoint import count_parameters
 from ..checkpoints.folder import default_folder, list_checkpoints
 from ..device import choose_device, choose_dtype, describe, prepare_device
 from ..model.config import VARConfig, VQVAEConfig
 from ..model.transformer import VAR
 from ..model.vqvae import VQVAE
 from ..pipeline import VARPipeline
+from ..text import format_count
 from . import bench_load
 from .model_arguments import add_model_arguments, open_pipeline
 

@@ -22,13 +22,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..checkpoints.checkpoint import format_bytes
 from ..checkpoints.load import empty_var, empty_vqvae
 from ..checkpoints.memory import FLOAT_BYTES, available
 from ..model.config import VARConfig, VQVAEConfig
 from ..model.transformer import VAR
 from ..model.vqvae import VQVAE
 from ..pipeline import VARPipeline
+from ..text import format_bytes
 from ..training.saving import save, trainer_layout
 from ..training.transformer import initialize_var
 

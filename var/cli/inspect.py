@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from ..checkpoints.checkpoint import Checkpoint, count_parameters, format_bytes, format_count, read_checkpoint
-from ..checkpoints.checkpoint_classes import read_classes
+from ..checkpoints.checkpoint import Checkpoint, count_parameters, read_checkpoint
+from ..checkpoints.class_names import read_classes
 from ..checkpoints.folder import default_folder, find_vqvae, resolve
 from ..checkpoints.key_differences import KeyDifferences
 from ..checkpoints.load import check, find_model_differences
@@ -15,6 +15,7 @@ from ..checkpoints.plain_values import to_plain
 from ..errors import CheckpointError
 from ..formats.open import scan_pickle
 from ..formats.tensors import StoredTensor
+from ..text import format_bytes, format_count
 from .model_arguments import DownloadBar
 
 SHOWN_NAMES = 8

@@ -5,8 +5,8 @@ import sys
 
 from tqdm import tqdm
 
-from ..checkpoints.finite import count_nonfinite, describe_nonfinite
 from ..checkpoints.folder import default_folder
+from ..checkpoints.load import count_nonfinite, describe_nonfinite
 from ..checkpoints.memory import memory_problem
 from ..checkpoints.pair import open_pair
 from ..device import choose_device, choose_dtype

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..checkpoints.class_names import clean_name
 from ..checkpoints.folder import EntryDescription, Fingerprint, describe_entry, fingerprint, list_checkpoints
+from ..text import clean_name
 
 BOXED_MODEL = "fruits64.pth"
 MAX_TRIED = 20  # newest files that are looked into for one to open with

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoints.checkpoint import Checkpoint, count_parameters, format_bytes, format_count
-from ..checkpoints.checkpoint_classes import Classes, read_classes
-from ..checkpoints.class_names import clean_name, tell_apart
+from ..checkpoints.checkpoint import Checkpoint, count_parameters
+from ..checkpoints.class_names import Classes, read_classes
 from ..checkpoints.hash import short_hash
 from ..checkpoints.memory import need
 from ..checkpoints.pair import OpenedPair
@@ -16,6 +15,7 @@ from ..checkpoints.plain_values import to_plain
 from ..device import describe
 from ..formats.tensors import StoredTensor
 from ..hub.known_models import KnownModel
+from ..text import clean_name, format_bytes, format_count, tell_apart
 
 KINDS = {
     "torch": "torch file",

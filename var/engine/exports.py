@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from gradio.utils import get_upload_folder
 
-from ..checkpoints.checkpoint import format_bytes
 from ..checkpoints.export import DTYPES, Exported, export_official, export_safetensors
 from ..checkpoints.pair import OpenedPair
 from ..formats.tensors import StoredTensor
+from ..text import format_bytes
 from .models import Loading
 
 WRITERS = {"safetensors": (export_safetensors, ".safetensors"), "official": (export_official, ".pth")}

@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 import torch
 
 from ..checkpoints.checkpoint import naming
-from ..checkpoints.finite import count_nonfinite, describe_nonfinite
 from ..checkpoints.folder import Fingerprint, fingerprint
-from ..checkpoints.load import check
+from ..checkpoints.load import check, count_nonfinite, describe_nonfinite
 from ..checkpoints.memory import advise, available, held, need
 from ..checkpoints.pair import OpenedPair, open_pair
 from ..device import DTYPES, choose_device, choose_dtype, free_memory, is_out_of_memory

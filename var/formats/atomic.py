@@ -1,5 +1,6 @@
-"""Writing a file so that a kill at any moment leaves the old one or the new one, never half of either."""
+"""Whole files: written so that a kill at any moment leaves the old or the new one; the hash of what is in them."""
 
+import hashlib
 import os
 import secrets
 from collections.abc import Callable
@@ -24,3 +25,12 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal; it is read a part at a time."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()

@@ -3,25 +3,22 @@
 Tensors stay in the file until somebody reads them, so opening a file of any size costs little.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from .other_kinds import describe_bytes
+from ..text import one_line
+from .other_kinds import EXPECTED, describe_bytes
 from .pickles import Unpickled
 from .safetensors_format import is_safetensors, read_safetensors
+from .shards import INDEX_SUFFIX, read_index
 from .tensors import TensorFile
 from .torch_format import read_legacy, read_zip
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
-INDEX_SUFFIX = ".index.json"  # of a model in several files
-EXPECTED = "Expected a checkpoint saved with torch.save (.pth, .pt, .ckpt) or a .safetensors file."
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 PICKLE_SIGNATURES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
-MAX_INDEX_BYTES = 8 << 20
-MAX_SHARDS = 1000
 MAX_LISTED = 5  # files named in a message
 
 
@@ -128,24 +125,10 @@ def _describe_harmful(content: Unpickled) -> str:
     )
 
 
-def _is_plain_name(name: str) -> bool:
-    """Whether a name stays in its folder, and is one that a system and a terminal take."""
-    return Path(name).name == name and len(name) < 256 and name.isprintable()
-
-
 def _open_shards(index: Path) -> FileContent:
     """Open the files that an index names, as one; all lie in its folder."""
-    if index.stat().st_size > MAX_INDEX_BYTES:
-        raise CheckpointError("The index of the model's files is far larger than any index. Fetch it again.")
-    try:
-        places = json.loads(index.read_bytes())["weight_map"]
-        names = sorted(set(places.values()))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(
-            'The index has no readable "weight_map" from weights to files. Fetch it again.'
-        ) from error
-    if len(names) > MAX_SHARDS or not all(isinstance(name, str) and _is_plain_name(name) for name in names):
-        raise CheckpointError("The index names files outside its folder, or too many. Expected plain names beside it.")
+    places = read_index(index)
+    names = sorted(set(places.values()))
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise CheckpointError(
@@ -157,7 +140,9 @@ def _open_shards(index: Path) -> FileContent:
     for key, name in places.items():
         payload = shards[name].payload if name in shards else None
         if not isinstance(payload, dict) or key not in payload:
-            raise CheckpointError(f"The index says that {key[:80]} is in {name}, but it is not. Fetch the files again.")
+            raise CheckpointError(
+                f"The index says that {one_line(key, 80)} is in {name}, but it is not. Fetch the files again."
+            )
         tensors[key] = payload[key]
     metadata = {key: text for shard in shards.values() for key, text in shard.metadata.items()}
     return FileContent(

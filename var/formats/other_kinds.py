@@ -8,11 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..text import one_line
+
 EXPECTED = "Expected a checkpoint saved with torch.save (.pth, .pt, .ckpt) or a .safetensors file."
 PICKLED_RECORD = "/data.pkl"  # every archive of torch.save has one, in its folder
 CHECKPOINT_NAME = re.compile(r".*\.(pth|pt|ckpt|safetensors|bin)", re.IGNORECASE)
 MAX_NAMES = 3  # of an archive's members in a message
-MAX_NAME_CHARACTERS = 80
+MAX_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
@@ -188,8 +190,9 @@ def describe_zip(names: Sequence[str]) -> str | None:
         return None
     inside = [name for name in names if CHECKPOINT_NAME.fullmatch(name)]
     if inside:
-        return f"This is a zip archive around a checkpoint ({_short(inside[0])}). Unpack it, and use the file inside."
-    few = ", ".join(map(_short, names[:MAX_NAMES])) or "nothing"
+        name = one_line(inside[0], MAX_CHARACTERS)
+        return f"This is a zip archive around a checkpoint ({name}). Unpack it, and use the file inside."
+    few = ", ".join(one_line(name, MAX_CHARACTERS) for name in names[:MAX_NAMES]) or "nothing"
     return f"This is a zip archive without weights (it holds {few}). {EXPECTED} Choose another file."
 
 
@@ -200,8 +203,3 @@ def _is_text(start: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return all(byte >= 32 or byte in b"\t\r\n\f" for byte in start)
-
-
-def _short(name: str) -> str:
-    """A member's name, cut to a length and a line that a message can take."""
-    return " ".join(name[:MAX_NAME_CHARACTERS].split())

@@ -11,8 +11,19 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..errors import CheckpointError
-from .pickle_names import is_harmful
-from .pickle_objects import BUILDERS, DAMAGED, SIZED, Attributes, Global, StandIn, checked_key, is_plain, pairs, shown
+from .pickle_objects import (
+    BUILDERS,
+    DAMAGED,
+    SIZED,
+    Attributes,
+    Global,
+    StandIn,
+    checked_key,
+    is_harmful,
+    is_plain,
+    pairs,
+    shown,
+)
 from .tensors import Storage
 
 MAX_PICKLE_BYTES = 16 << 20  # a trainer's file of depth 36, optimizer included, has about 2 MB

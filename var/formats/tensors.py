@@ -4,10 +4,12 @@ Numbers are read, not mapped: a file that is cut short while it is read gives an
 and pages of the file do not count as memory of the process.
 """
 
+import gc
 import mmap
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..text import one_line
 
 MAX_DIMENSIONS = 16
 PART_BYTES = 1 << 20  # read at a time to another precision or device; much larger buffers leave holes in memory
@@ -141,8 +144,8 @@ class StoredTensor:
             self.numel() and (self.start + self._reach()) * self.itemsize > self.storage.nbytes
         ):
             raise CheckpointError(
-                f"A tensor of shape {_short(self.shape)} reaches beyond the {self.storage.nbytes} bytes stored for it: "
-                "the file is damaged. Fetch or save it again."
+                f"A tensor of shape {one_line(self.shape, 80)} reaches beyond the {self.storage.nbytes} bytes stored "
+                "for it: the file is damaged. Fetch or save it again."
             )
 
     @property
@@ -235,5 +238,17 @@ def contiguous_stride(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-def _short(shape: tuple[int, ...]) -> str:
-    return str(shape) if len(str(shape)) < 80 else f"{str(shape)[:80]}..."
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """Pause Python's search for cycles of objects within a block that makes many at once; it goes on afterwards.
+
+    The search starts after so and so many new objects and walks all that there are. Beside torch that takes longer than
+    reading a checkpoint's list of weights.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

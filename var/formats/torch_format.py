@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import CheckpointError
 from .other_kinds import describe_zip
-from .pickle_names import STORAGE_DTYPES
+from .pickle_objects import STORAGE_DTYPES
 from .pickles import DAMAGED, MAX_PICKLE_BYTES, Global, Unpickled, read_pickle
 from .tensors import Storage, TensorFile
 

@@ -4,8 +4,6 @@ Everything goes through huggingface_hub, which is imported only where it is need
 """
 
 import functools
-import hashlib
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checkpoints.checkpoint import format_bytes
 from ..errors import CheckpointError
-from ..formats.open import INDEX_SUFFIX, MAX_INDEX_BYTES, MAX_SHARDS, SUFFIXES
+from ..formats.atomic import sha256
+from ..formats.open import SUFFIXES
+from ..formats.shards import INDEX_SUFFIX, read_index
+from ..text import format_bytes
 from .addresses import HubAddress, is_segment, parse_address
 from .errors import explaining, few
 from .known_models import find_known, is_known_vqvae
@@ -161,15 +161,11 @@ def _is_vqvae_name(path: str) -> bool:
 def _shard_names(index: Path) -> list[str]:
     """The files that an index names; all of them lie beside it."""
     try:
-        text = index.read_bytes() if index.stat().st_size <= MAX_INDEX_BYTES else b""
-        names = sorted(set(json.loads(text)["weight_map"].values()))
-        safe = len(names) <= MAX_SHARDS and all("/" not in name and is_segment(name) for name in names)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(
-            f'{index}: the index has no readable "weight_map" from weights to files. Check its page on the Hub.'
-        ) from error
-    if not safe:
-        raise CheckpointError(f"{index}: the index names files outside its folder, or too many.")
+        names = sorted(set(read_index(index).values()))
+    except CheckpointError as error:
+        raise CheckpointError(f"{index}: {error} Check its page on the Hub.") from error
+    if not all(map(is_segment, names)):
+        raise CheckpointError(f"{index}: the index names files that cannot lie beside it. Check its page on the Hub.")
     return names
 
 
@@ -256,7 +252,7 @@ def _fetch_blob(
                 tqdm_class=functools.partial(_Reporter, report) if report is not None else None,
             )
         # Its size is checked as it comes. What lay on the disk for a time may also have been damaged by a crash.
-        if resumed and _sha256(partial) != metadata.etag:
+        if resumed and sha256(partial) != metadata.etag:
             partial.unlink()
             raise CheckpointError(f"{address}: the continued download is damaged, and was removed. Start it again.")
         partial.replace(blob)
@@ -308,14 +304,6 @@ def _blob_paths(address: HubAddress, etag: str) -> tuple[Path, Path]:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _timeout() -> float:

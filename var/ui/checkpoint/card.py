@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from html import escape
 
-from ...checkpoints.checkpoint import format_bytes
 from ...engine.description import Description
 from ...engine.models import Resident
+from ...text import format_bytes
 
 
 def summary_html(description: Description, resident: Resident | None, news: str = "") -> str:

@@ -6,8 +6,8 @@ from html import escape
 
 import gradio as gr
 
-from ...checkpoints.checkpoint import format_bytes
 from ...checkpoints.export import Exported
+from ...text import format_bytes
 from ..unchecked import Radio
 from .card import meter_html
 

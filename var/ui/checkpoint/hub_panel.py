@@ -5,9 +5,9 @@ from html import escape
 
 import gradio as gr
 
-from ...checkpoints.checkpoint import format_bytes
 from ...hub.addresses import parse_address
 from ...hub.known_models import KNOWN_MODELS, KnownModel, find_known
+from ...text import format_bytes
 from ..unchecked import Dropdown
 from .card import meter_html
 

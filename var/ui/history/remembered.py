@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ...checkpoints.class_names import clean_name
 from ...comparing.axes import BETWEEN_VALUES
 from ...comparing.comparison import MOST_CELLS
 from ...engine.catalog import Catalog
 from ...engine.models import Loading
 from ...engine.runs import MOST_IMAGES
 from ...outputs.recipe import from_png
+from ...text import clean_name
 from ..checkpoint.panel import folders_of
 from ..html import USER_ERRORS
 from ..settings.links import from_query

@@ -1,0 +1,57 @@
+"""Numbers, names and lines as people read them; what they are made from may hold anything."""
+
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+MAX_NAME_LENGTH = 80  # characters
+JOINERS = "\u200c\u200d"  # invisible, but part of how Persian, Hindi or emoji are written
+
+
+def format_count(number: int) -> str:
+    """A count of parameters as people write it: 310 M, 2.0 B."""
+    if number < 1000:
+        return str(number)
+    power = min(3, int(math.log10(number)) // 3)
+    value = number / 1000**power
+    return f"{value:.1f} {' KMB'[power]}" if value < 10 else f"{value:.0f} {' KMB'[power]}"
+
+
+def format_bytes(number: int) -> str:
+    """A number of bytes as people write it: 22 MB, 2.9 GB."""
+    if number < 1000:
+        return f"{number} bytes"
+    power = min(4, int(math.log10(number)) // 3)
+    value = number / 1000**power
+    return f"{value:.1f} {' kMGT'[power]}B" if value < 10 else f"{value:.0f} {' kMGT'[power]}B"
+
+
+def tell_apart(names: Sequence[str]) -> list[str]:
+    """The names for showing: with its index where a name is there more than once, as in "crane (134)"."""
+    counts = Counter(names)
+    return [f"{name} ({label})" if counts[name] > 1 else name for label, name in enumerate(names)]
+
+
+def clean_name(text: str) -> str:
+    """One line that can be shown anywhere: no control, direction or unpaired characters, cut to a length."""
+    text = text[: 4 * MAX_NAME_LENGTH]  # so that the rest is not looked at
+    visible = "".join(
+        character if character in JOINERS or unicodedata.category(character)[0] != "C" else " " for character in text
+    )
+    line = " ".join(visible.split()).strip(JOINERS)
+    return line if len(line) <= MAX_NAME_LENGTH else line[: MAX_NAME_LENGTH - 1].rstrip() + "…"
+
+
+def one_line(value: object, limit: int | None = None) -> str:
+    """Return text as one line that any terminal takes: a question mark for each character that is not printable.
+
+    Args:
+        value: text, or what is shown as `str` shows it.
+        limit: most characters; what is longer is cut, and ends in "...". None for no limit.
+    """
+    text = value if isinstance(value, str) else str(value)
+    if limit is not None:
+        text = text[: 4 * limit]  # so that the rest is not looked at
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    return line if limit is None or len(line) <= limit else f"{line[:limit]}..."
