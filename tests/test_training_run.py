@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from pictures import TINY_OPTIONS, tiny_arguments, write_class_folders, write_pa
 from PIL import Image
 
 from var import VARPipeline, read_checkpoint
-from var.errors import TrainingError
+from var.checkpoints.folder import BOXED_MODEL
+from var.errors import CheckpointError, TrainingError
 from var.training.options import make_options
 from var.training.run import train
 
@@ -155,6 +157,100 @@ def test_a_killed_run_goes_on_to_the_same_numbers(data, tmp_path, stage):
             a, b = a["trainer"]["var_wo_ddp"], b["trainer"]["var_wo_ddp"]
         assert_same_state(a, b)
     assert measured(tmp_path / "broken") == measured(tmp_path / "unbroken")
+
+
+@pytest.fixture
+def at_each_grid(monkeypatch):
+    """Calls a function with the path of each sample grid of a run, in its place."""
+
+    def call(function):
+        monkeypatch.setattr("var.training.run.save_grid", lambda path, *_args, **_options: function(path))
+
+    return call
+
+
+def test_an_interrupted_run_is_saved_and_goes_on_to_the_same_numbers(data, finished, tmp_path, at_each_grid, capsys):
+    asked = options(flip=True, ema=0.9, random_crop=1.25, sample_every=1, save_minutes=1000.0)
+    at_each_grid(lambda path: signal.raise_signal(signal.SIGINT) if path.stem == "transformer-0001" else None)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path / "run", asked)
+    assert "The transformer is saved at step 8 of 12 (epoch 3 of 3)." in capsys.readouterr().err
+    train(data, tmp_path / "run", asked)
+    assert "Going on with the transformer at step 8 of 12" in capsys.readouterr().err
+    assert measured(tmp_path / "run") == measured(finished)
+    a, b = (load(folder / "model.pth")["trainer"]["var_wo_ddp"] for folder in (tmp_path / "run", finished))
+    assert_same_state(a, b)
+
+
+def test_a_second_interruption_ends_at_once(data, tmp_path, at_each_grid, capsys):
+    at_each_grid(lambda _path: [signal.raise_signal(signal.SIGINT) for _ in range(2)])
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path / "run", options(sample_every=1, save_minutes=1000.0))
+    assert "The tokenizer has nothing saved yet" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "tokenizer-last.pth").exists()
+
+
+@pytest.mark.parametrize("epoch", ["0001", "0002"])  # in the middle; after the last step
+def test_termination_saves_too(data, tmp_path, at_each_grid, epoch):
+    at_each_grid(lambda path: signal.raise_signal(signal.SIGTERM) if path.stem.endswith(epoch) else None)
+    with pytest.raises(SystemExit) as ended:
+        train(data, tmp_path / "run", options(sample_every=1, save_minutes=1000.0))
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert (tmp_path / "run" / "tokenizer-last.pth").exists()
+    assert not (tmp_path / "run" / "tokens.pth").exists()
+
+
+def test_what_a_kill_left_half_written_is_removed(data, finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    left = [folder / ".model.pth.0123abcd.tmp", folder / "samples" / ".transformer-0003.png.0123abcd.tmp"]
+    for path in (*left, folder / ".mine.tmp"):
+        path.write_bytes(b"half")
+    train(data, folder, options(flip=True, ema=0.9, random_crop=1.25))
+    assert [path.name for path in folder.rglob(".*")] == [".mine.tmp"]
+
+
+def test_a_finished_run_goes_on_with_more_epochs(data, finished, tmp_path, capsys):
+    folder, earlier = tmp_path / "run", {"flip": True, "ema": 0.9, "random_crop": 1.25}
+    shutil.copytree(finished, folder)
+    train(data, folder, options(**earlier, epochs=5))
+    assert "Going on with the transformer at step 12 of 20 (epoch 4 of 5)" in capsys.readouterr().err
+    assert measured(folder)[: len(measured(finished))] == measured(finished)
+    assert read_checkpoint(folder / "ar-ckpt-last.pth").training["epoch"] == 5
+    for fewer_or_tokenizer in ({"epochs": 3}, {"epochs": 5, "tokenizer_epochs": 9}):
+        with pytest.raises(TrainingError, match="--epochs 5|--tokenizer-epochs 2"):
+            train(data, folder, options(**earlier, **fewer_or_tokenizer))
+
+
+def test_starting_from_a_checkpoint_keeps_the_rows_of_known_classes(finished, tmp_path, capsys):
+    data = write_class_folders(tmp_path / "data", classes=("banana", "cherry", "date"), count=6)
+    train(data, tmp_path / "run", options(epochs=1, lr=0.0), init=finished / "model.pth")
+    assert "1 of 3 classes are known to it; new: cherry, date." in capsys.readouterr().err
+    before, after = (read_checkpoint(path / "model.pth").var_state for path in (finished, tmp_path / "run"))
+    rows, kept = before.pop("class_emb.weight"), after.pop("class_emb.weight")
+    assert_same_state(before, after)
+    assert torch.equal(kept[[0, -1]], rows[[1, -1]])  # banana, and no class
+    assert not torch.isin(kept[1:3], rows).any()
+
+
+def test_starting_from_another_size_is_refused(data, finished, tmp_path):
+    with pytest.raises(CheckpointError, match="other sizes: depth 2, not 4"):
+        train(data, tmp_path / "run", options(depth=4), init=finished / "model.pth")
+
+
+def test_few_images_are_told_of_a_better_tokenizer(data, finished, tmp_path, at_each_grid, capsys):
+    at_each_grid(lambda _path: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path / "own", options())
+    assert f"--tokenizer {Path('checkpoints') / BOXED_MODEL}" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path / "given", options(), tokenizer=finished / "model.pth")
+    assert "--tokenizer" not in capsys.readouterr().err
+
+
+def test_samples_have_class_names(finished):
+    with Image.open(finished / "samples" / "transformer-0003.png") as named:
+        assert named.height > 4 * 192 + 4 * 20  # rows of images with a line of text below each
 
 
 def test_accumulated_parts_make_the_same_step(data, finished, tmp_path):

@@ -16,6 +16,7 @@ from ..hub.download import Progress, download
 from ..model.config import VARConfig, VQVAEConfig
 from .checkpoint import Checkpoint, read_checkpoint
 
+BOXED_MODEL = "fruits64.pth"  # in the `checkpoints` folder of this project
 SHARD_INDEX = f".safetensors{INDEX_SUFFIX}"
 MAX_DEPTH = 4  # levels of folders inside the folder
 MAX_SCANNED = 20_000  # files and folders looked at, so that a data set below the folder does not take minutes

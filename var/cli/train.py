@@ -1,6 +1,7 @@
 """`python -m var train`: tokenizer and transformer on a folder of images."""
 
 import argparse
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,7 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokenizer",
         type=Path,
-        help="checkpoint whose VQVAE is used instead of training one; its own sizes count",
+        metavar="FILE",
+        help="checkpoint whose VQVAE is used instead of training one, with its sizes; best for few images",
+    )
+    parser.add_argument(
+        "--init",
+        type=Path,
+        metavar="FILE",
+        help="checkpoint to start from, with its sizes and its VQVAE; classes that it does not know begin anew",
     )
     group = parser.add_argument_group("recipe", "each defaults to the preset's value; the tiny preset's is shown")
     for item in fields(TrainingOptions):
@@ -36,12 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train."""
+    from ..training.initial import fixed_options
     from ..training.run import train
 
     given = {item.name: getattr(args, item.name) for item in fields(TrainingOptions)}
     changes = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
     }
-    print(
-        train(args.data, args.out, make_options(args.preset, **changes), preset=args.preset, tokenizer=args.tokenizer)
-    )
+    changes = {**fixed_options(args.tokenizer, args.init), **changes}
+    options = make_options(args.preset, **changes)
+    try:
+        print(train(args.data, args.out, options, preset=args.preset, tokenizer=args.tokenizer, init=args.init))
+    except KeyboardInterrupt:
+        print(f"The same command goes on with {args.out}.", file=sys.stderr)
+        raise

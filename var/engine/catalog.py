@@ -5,10 +5,16 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..checkpoints.folder import EntryDescription, Fingerprint, describe_entry, fingerprint, list_checkpoints
+from ..checkpoints.folder import (
+    BOXED_MODEL,
+    EntryDescription,
+    Fingerprint,
+    describe_entry,
+    fingerprint,
+    list_checkpoints,
+)
 from ..text import clean_name
 
-BOXED_MODEL = "fruits64.pth"
 MAX_TRIED = 20  # newest files that are looked into for one to open with
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -34,3 +35,18 @@ def sha256(path: Path) -> str:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Remove what `write_atomically` left in a folder when its process was killed.
+
+    Args:
+        folder: in which no other process writes now.
+
+    Returns:
+        The files that were removed.
+    """
+    found = [path for path in folder.glob(".*.tmp") if re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", path.name)]
+    for path in found:
+        path.unlink(missing_ok=True)
+    return found

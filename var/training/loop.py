@@ -67,11 +67,13 @@ class Hooks:
         save_last: keeps all that a resume needs.
         save_best: keeps the weights that just proved best.
         show_samples: makes a picture of the state, given the epoch.
+        asked_to_stop: whether the stage should end early; asked in every process, after each logged window.
     """
 
     save_last: Callable[[dict[str, Any]], None]
     save_best: Callable[[dict[str, Any]], None]
     show_samples: Callable[[nn.Module, int], None]
+    asked_to_stop: Callable[[], bool] = lambda: False
 
 
 def step_seed(seed: int, stage: str, *numbers: int) -> int:
@@ -132,6 +134,7 @@ def run_stage(
 
     Raises:
         TrainingError: the loss is no longer finite.
+        KeyboardInterrupt: `hooks` asked to stop; the state was saved.
     """
     optimizer = make_optimizer(stage)
     average = copy.deepcopy(stage.model).eval().requires_grad_(False) if stage.ema else None
@@ -165,7 +168,7 @@ def run_stage(
 
     stage.model.train()
     sums: dict[str, Tensor] = {}
-    window, last_save = 0, time.monotonic()
+    window, last_save, stopping = 0, time.monotonic(), False
     bar = tqdm(
         total=num_steps * batch_size,
         initial=step * batch_size,
@@ -211,8 +214,9 @@ def run_stage(
         epoch_ends = step % steps_per_epoch == 0
         if window == LOG_EVERY or epoch_ends:
             values = torch.stack([*sums.values()]).float() / window
-            values = processes.sum(values) / processes.count
-            means = dict(zip(sums, values.tolist(), strict=True))
+            asked = values.new_tensor([hooks.asked_to_stop()])  # of all processes: they stop at one step, or none does
+            *values, asked = (processes.sum(torch.cat((values, asked))) / processes.count).tolist()
+            means, stopping = dict(zip(sums, values, strict=True)), asked > 0
             if not all(math.isfinite(value) for value in (*means.values(), norm.item())):
                 raise TrainingError(
                     f"The {stage.name}'s loss is no longer finite at step {step}: try a lower learning rate in another "
@@ -245,9 +249,13 @@ def run_stage(
                         hooks.show_samples(shown, epoch + 1)
             stage.model.train()
         due = window == 0 and time.monotonic() - last_save > 60 * options.save_minutes
-        if processes.is_main and (due or step == num_steps):
+        if processes.is_main and (due or stopping or step == num_steps):
             hooks.save_last(state())
             last_save = time.monotonic()
+        if stopping:
+            bar.close()
+            processes.wait()
+            raise KeyboardInterrupt
     bar.close()
     processes.wait()
 

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from ..formats.atomic import write_atomically
 from ..pictures.pixels import contact_sheet
+from ..pictures.sheets import labelled_sheet
 
 
 class Log:
@@ -52,9 +53,9 @@ def show(items: Iterable, label: str, total: int | None = None, enabled: bool = 
     return tqdm(items, desc=label, total=total, disable=not enabled, leave=False, dynamic_ncols=True)
 
 
-def save_grid(path: Path, images: Sequence[Image.Image], columns: int) -> None:
-    """Write images as one PNG, so many a row."""
-    picture = contact_sheet(images, columns, gap=2)
+def save_grid(path: Path, images: Sequence[Image.Image], columns: int, captions: Sequence[str] = ()) -> None:
+    """Write images as one PNG, so many a row, with a caption below each where there are captions."""
+    picture = labelled_sheet(images, captions, columns) if captions else contact_sheet(images, columns, gap=2)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: picture.save(file, format="PNG"))
 

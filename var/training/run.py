@@ -7,6 +7,7 @@ from, and `ar-ckpt-best.pth`; `model.pth`, the best without its optimizer and in
 
 import hashlib
 import json
+import signal
 import sys
 import time
 from dataclasses import asdict, replace
@@ -17,21 +18,27 @@ from typing import Any
 import torch
 
 from ..checkpoints.checkpoint import read_checkpoint
-from ..checkpoints.folder import pair_problem
+from ..checkpoints.folder import BOXED_MODEL, default_folder, pair_problem
 from ..checkpoints.load import build_vqvae
 from ..device import choose_device, has_bfloat16, prepare_device
 from ..errors import CheckpointError, TrainingError
-from ..formats.atomic import write_atomically
+from ..formats.atomic import remove_leftovers, write_atomically
 from ..model.transformer import VAR
 from ..model.vqvae import VQVAE
+from ..text import clean_name
 from .data import ImageData, center_crop, load_data, to_model_range
 from .distributed import Processes, join_processes, leave_processes
-from .loop import Hooks, count_steps_per_epoch, run_stage
+from .initial import check_start, start_from
+from .interruption import Interruption
+from .loop import LOG_EVERY, Hooks, count_steps_per_epoch, run_stage
 from .options import RESUMABLE_CHANGES, TrainingOptions
 from .report import Log, save_curves, save_grid, show
 from .saving import load, plain_arguments, save, trainer_layout
 from .tokenizer import TokenizerStage, initialize_vqvae
 from .transformer import TransformerStage, initialize_var, make_tokens
+
+FEW_IMAGES = 500  # below, a tokenizer that has seen others is better
+NUM_SAMPLES = 32  # of a sample grid
 
 
 def train(
@@ -41,15 +48,18 @@ def train(
     *,
     preset: str = "tiny",
     tokenizer: Path | None = None,
+    init: Path | None = None,
 ) -> Path:
     """Train both stages, or go on where an earlier call in the same folder stopped.
 
     Args:
         data_path: images; see `load_data`.
         folder: of the run; made where it is not there.
-        options: of the run; the same as before where it goes on, but for `RESUMABLE_CHANGES`.
+        options: of the run; the same as before where it goes on, but for `RESUMABLE_CHANGES`, and for more epochs.
         preset: name that the options came from, for the record.
         tokenizer: a checkpoint with a finished VQVAE to use instead of training one.
+        init: a checkpoint whose transformer is started from, and whose VQVAE is used where `tokenizer` is None; the
+            sizes in `options` are its own.
 
     Returns:
         The path of the finished model: the best weights in float16, without optimizer.
@@ -58,11 +68,13 @@ def train(
         FileNotFoundError: no data there.
         DataError: the data cannot be trained on.
         TrainingError: the options are not those of the run in the folder, or the loss is no longer finite.
-        CheckpointError: `tokenizer` has no VQVAE that fits.
+        CheckpointError: `tokenizer` has no VQVAE, or `init` no transformer, that fits.
+        KeyboardInterrupt: Ctrl+C; the state was saved, unless it was pressed twice.
+        SystemExit: the same after SIGTERM.
     """
     processes = join_processes(choose_device(None if options.device == "auto" else options.device).type)
     try:
-        return Run(data_path, folder, options, preset, tokenizer, processes).finish()
+        return Run(data_path, folder, options, preset, tokenizer, init, processes).finish()
     finally:
         leave_processes()
 
@@ -77,14 +89,19 @@ class Run:
         options: TrainingOptions,
         preset: str,
         tokenizer: Path | None,
+        init: Path | None,
         processes: Processes,
     ):
         self.folder, self.options, self.processes = folder, options, processes
-        self.data_path, self.preset, self.given_tokenizer = data_path, preset, tokenizer
+        self.data_path, self.preset = data_path, preset
+        self.given_tokenizer, self.init = tokenizer or init, init
         self.device = training_device(options.device, processes)
         prepare_device(self.device)
         self.show = partial(show, enabled=processes.is_main)
         folder.mkdir(parents=True, exist_ok=True)
+        if processes.is_main:
+            remove_leftovers(folder)
+            remove_leftovers(folder / "samples")
         self.autocast = self._recall_options()
         self.log = Log(folder / "log.jsonl", processes.is_main)
 
@@ -96,6 +113,8 @@ class Run:
         used = replace(self.options, precision="bfloat16" if self.autocast else "float32")
         self.args = plain_arguments(used, self.preset, data.class_names, self.data_path.name)
         vqvae = self._tokenizer(data)
+        if self.init is not None:  # before the tokens, which take long
+            check_start(read_checkpoint(self.init), self.init, self.options.var_config(1, vqvae.config))
         self._transformer(data, vqvae)
         if self.processes.is_main:
             save_curves(self.log, self.folder / "curves.png")
@@ -113,12 +132,23 @@ class Run:
         asked = json.loads(json.dumps(asdict(self.options)))
         if path.exists():
             earlier = json.loads(path.read_text(encoding="utf-8"))
-            changed = sorted(key for key in asked if key not in RESUMABLE_CHANGES and earlier.get(key) != asked[key])
+            longer = {key for key in ("epochs", "tokenizer_epochs") if asked[key] > earlier[key]}
+            kept = RESUMABLE_CHANGES | longer
+            changed = sorted(key for key in asked if key not in kept and earlier.get(key) != asked[key])
             if changed:
                 was = ", ".join(f"--{key.replace('_', '-')} {earlier.get(key)}" for key in changed)
                 raise TrainingError(
                     f"{self.folder} holds a run with {was}. Give the same to go on with it, or another --out."
                 )
+            if "tokenizer_epochs" in longer and (self.folder / "tokens.pth").exists():
+                raise TrainingError(
+                    f"{self.folder} has made its tokens, with --tokenizer-epochs {earlier['tokenizer_epochs']}; the "
+                    "tokenizer cannot be trained on. Give the same, or another --out."
+                )
+            self.processes.wait()  # nobody writes before everybody has looked
+            if longer and self.processes.is_main:
+                self._write_options({**earlier, **{key: asked[key] for key in longer}})
+            self._say(f"{self.folder} holds this run: going on with what it has.")
             return earlier["autocast"]
         autocast = self.options.precision == "bfloat16" or (
             self.options.precision == "auto" and bfloat16_is_faster(self.device)
@@ -126,9 +156,12 @@ class Run:
         # the processes' clocks may disagree; this waits, too: nobody writes before everybody has looked
         autocast = bool(self.processes.from_main(torch.tensor(int(autocast), device=self.device)).item())
         if self.processes.is_main:
-            text = json.dumps({**asked, "autocast": autocast}, indent=1)
-            write_atomically(path, lambda file: file.write(text.encode()))
+            self._write_options({**asked, "autocast": autocast})
         return autocast
+
+    def _write_options(self, values: dict[str, Any]) -> None:
+        text = json.dumps(values, indent=1)
+        write_atomically(self.folder / "options.json", lambda file: file.write(text.encode()))
 
     def _recall_data(self, data: ImageData) -> None:
         """Refuse to go on with other images, another tokenizer or another number of processes."""
@@ -138,12 +171,13 @@ class Run:
             "classes": data.class_names,
             "images": f"{len(data.train)} and {len(data.val)}, {hashlib.sha256(labels).hexdigest()}",
             "tokenizer": str(self.given_tokenizer or ""),
+            "init": str(self.init or ""),
             "processes": self.processes.count,
         }
-        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else found
         self.processes.wait()  # nobody writes before everybody has looked
-        if earlier not in (None, found):
-            changed = ", ".join(key for key in found if earlier.get(key) != found[key])
+        changed = ", ".join(key for key in found if earlier.get(key, "") != found[key])
+        if changed:
             raise TrainingError(
                 f"{self.folder} holds a run with other {changed}. Give the same to go on with it, or another --out."
             )
@@ -167,6 +201,9 @@ class Run:
         finished, last = self.folder / "tokenizer.pth", self.folder / "tokenizer-last.pth"
         if self.given_tokenizer is not None:
             checkpoint = read_checkpoint(self.given_tokenizer)
+            if checkpoint.vae_config is None:
+                more = f"; give its VQVAE's file as --tokenizer beside --init {self.init}" if self.init else ""
+                raise CheckpointError(f"{self.given_tokenizer} has no VQVAE to use as the tokenizer{more}.")
             vqvae = build_vqvae(checkpoint, self.device)
             if vqvae.config.downsampling * self.options.patch_nums[-1] != self.options.image_size:
                 raise CheckpointError(
@@ -188,6 +225,7 @@ class Run:
         stage = TokenizerStage(vqvae, self.options, data.train, data.val, self.processes)
         num_steps = count_steps_per_epoch(stage, self.processes) * stage.epochs
         if resume is None or resume["step"] < num_steps:
+            self._propose_tokenizer(data)
             vqvae.to(self.device, memory_format=torch.channels_last)
 
             def show_samples(model: VQVAE, epoch: int) -> None:
@@ -227,6 +265,9 @@ class Run:
         torch.manual_seed(self.options.seed + 1)
         model = VAR(config, self.options.drop_path)
         initialize_var(model)
+        saved = load(last)
+        if self.init is not None and saved is None:
+            self._say(start_from(model, read_checkpoint(self.init), self.init, data.class_names))
         model.to(self.device)
         stage = TransformerStage(
             model,
@@ -236,7 +277,6 @@ class Run:
             (tokens["val"], tokens["val_labels"]),
             self.processes,
         )
-        saved = load(last)
         resume = None
         if saved is not None:
             resume = {
@@ -266,7 +306,10 @@ class Run:
             save(self.folder / "model.pth", in_half_precision(layout(state, with_optimizer=False)))
 
         def show_samples(model: VAR, epoch: int) -> None:
-            save_grid(self.folder / "samples" / f"transformer-{epoch:04d}.png", stage.samples(model), columns=8)
+            labels = torch.linspace(0, len(data.class_names) - 1, NUM_SAMPLES).round().long().tolist()
+            captions = [clean_name(data.class_names[label]) for label in labels]
+            path = self.folder / "samples" / f"transformer-{epoch:04d}.png"
+            save_grid(path, stage.samples(model, labels), columns=8, captions=captions)
 
         hooks = Hooks(
             save_last=lambda state: save(last, layout(state, with_optimizer=True)),
@@ -276,9 +319,48 @@ class Run:
         self._run_stage(stage, hooks, resume)
 
     def _run_stage(self, stage: Any, hooks: Hooks, resume: dict[str, Any] | None) -> None:
-        if resume is not None:
-            self._say(f"Going on with the {stage.name} at step {resume['step']}.")
-        run_stage(stage, self.options, self.device, self.autocast, self.processes, self.log, hooks, resume)
+        """Train a stage to its end, or to Ctrl+C."""
+        steps_per_epoch = count_steps_per_epoch(stage, self.processes)
+
+        def place(step: int) -> str:
+            epoch = min(step // steps_per_epoch + 1, stage.epochs)
+            return f"step {step} of {steps_per_epoch * stage.epochs} (epoch {epoch} of {stage.epochs})"
+
+        if resume is not None and resume["step"] >= steps_per_epoch * stage.epochs:
+            self._say(f"The {stage.name} has had its {stage.epochs} epochs; more of them (--epochs) go on from there.")
+        elif resume is not None:
+            self._say(f"Going on with the {stage.name} at {place(resume['step'])}.")
+        saved_at = resume["step"] if resume is not None else 0
+
+        def save_last(state: dict[str, Any]) -> None:
+            nonlocal saved_at
+            hooks.save_last(state)
+            saved_at = state["step"]
+
+        notice = f"Ctrl+C: stopping after at most {LOG_EVERY} more steps, to save. Once more stops at once."
+        with Interruption(notice if self.processes.is_main else "", patient=self.processes.count > 1) as interruption:
+            watched = replace(hooks, save_last=save_last, asked_to_stop=interruption.is_set)
+            try:
+                run_stage(stage, self.options, self.device, self.autocast, self.processes, self.log, watched, resume)
+                if interruption.is_set() and self.processes.count == 1:  # after the last step
+                    raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                what = f"is saved at {place(saved_at)}" if saved_at else "has nothing saved yet"
+                self._say(f"Stopped. The {stage.name} {what}.")
+                if interruption.number == signal.SIGTERM:
+                    raise SystemExit(interruption.exit_code()) from None
+                raise
+
+    def _propose_tokenizer(self, data: ImageData) -> None:
+        """Say that few images make no good tokenizer, where there is one at hand that has seen more."""
+        boxed = default_folder() / BOXED_MODEL
+        if len(data.train) < FEW_IMAGES and boxed.exists():
+            here = boxed.relative_to(Path.cwd()) if boxed.is_relative_to(Path.cwd()) else boxed
+            self._say(
+                f"\n{len(data.train)} images are few for a tokenizer: its reconstructions, and so all samples, will be "
+                "blurred.\nThe tokenizer of the model in the box has seen thousands. Its pictures are clearer, in less "
+                f"time; Ctrl+C, then in another --out:\n    --tokenizer {here}\n"
+            )
 
 
 def in_half_precision(content: Any) -> Any:

@@ -183,7 +183,6 @@ class TransformerStage:
             return {}
         return {"val_loss": (total[0] / total[2]).item(), "val_accuracy": (total[1] / total[2]).item()}
 
-    def samples(self, model: VAR, count: int = 32) -> list[Image.Image]:
-        """Images of evenly spaced classes."""
-        labels = torch.linspace(0, model.config.num_classes - 1, count).round().long().tolist()
+    def samples(self, model: VAR, labels: list[int]) -> list[Image.Image]:
+        """An image of each label."""
         return VARPipeline(model, self.vqvae)(labels, seed=self.options.seed, cfg_scale=SAMPLE_GUIDANCE).images
