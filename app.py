@@ -2,22 +2,27 @@
 
 import os
 import sys
+from dataclasses import replace
 
 from var.ui.options import PageOptions, read_options
+from var.ui.serving import bypass_proxy, choose_port, provide_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve the page until interrupted; returns the exit code, 2 with one line on standard error for bad input."""
     try:
         options = read_options(arguments, os.environ)
-        # Imported here, so that --help and a wrong argument answer at once.
+        bypass_proxy(options.host)
+        provide_folder()
+        # Imported here, so that --help and a wrong argument answer at once, and Gradio finds its folder.
         from var.device import choose_device
         from var.ui.page import create_page, launch_options
 
         choose_device(options.device)
         report_folder(options)
         page = create_page(options.checkpoints, options.device, options)
-        page.launch(**launch_options(options))
+        port = choose_port(options.host, options.port)
+        page.launch(**launch_options(replace(options, port=port)))
     except (ValueError, OSError) as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2

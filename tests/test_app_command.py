@@ -1,9 +1,10 @@
 """`python app.py`, as a process."""
 
+import os
 import socket
 import subprocess
 import sys
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener, urlopen
 
 import pytest
 from app_process import APP, serving_app
@@ -68,9 +69,21 @@ def test_a_port_in_use_ends_with_one_line(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        ended = run_app("--checkpoints", tmp_path, "--device", "cpu", "--port", taken.getsockname()[1])
+        port = taken.getsockname()[1]
+        ended = run_app("--checkpoints", tmp_path, "--device", "cpu", "--port", port)
     assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1 and "port" in ended.stderr
+    assert (
+        ended.stderr.startswith(f"app.py: port {port} is in use by another program") and ended.stderr.count("\n") == 1
+    )
+
+
+def test_starts_behind_a_proxy_and_where_the_folder_for_files_is_anothers(tmp_path):
+    (tmp_path / "gradio").write_text("not a folder: nothing can be written into it")
+    proxy = "http://127.0.0.1:9"  # nobody answers there
+    environment = dict(os.environ, HTTP_PROXY=proxy, http_proxy=proxy, TMPDIR=str(tmp_path))
+    arguments = ("--checkpoints", tmp_path / "none", "--port", free_port(), "--device", "cpu")
+    with serving_app(*arguments, environment=environment) as address:
+        assert "No checkpoint yet" in build_opener(ProxyHandler({})).open(address).read().decode()
 
 
 @pytest.mark.parametrize("arguments", [["--keep", 0], ["--largest-download", 0]])

@@ -98,6 +98,7 @@ def gradio_variable(item: Field) -> str | None:
 def create_parser() -> argparse.ArgumentParser:
     """Declare the options of `app.py`; what is not given is not in the result."""
     parser = argparse.ArgumentParser(
+        usage="python app.py [options]",
         description="Serve the VAR page: choose a checkpoint and classes, see images.",
         epilog=f"Each option has an environment variable, too: {PREFIX}HOST, {PREFIX}NO_UPLOAD=1. README lists them.",
     )
