@@ -120,6 +120,36 @@ def test_a_picture_is_read_from_a_file(tmp_path):
     assert open_image(tmp_path / "a.webp").mode == "RGB" and open_image(tmp_path / "a.webp").size == (5, 4)
 
 
+GREY = numpy.arange(256).reshape(16, 16)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "format"),
+    [
+        (GREY.astype("uint16") * 257, "PNG"),
+        (GREY.astype("uint16") * 16 + 15, "PNG"),  # 12 bits
+        (GREY.astype("uint16"), "PNG"),  # 8 bits
+        (GREY.astype("uint16") * 257, "TIFF"),
+        (GREY.astype("int32") * 257, "TIFF"),
+        ((GREY / 255).astype("float32"), "TIFF"),
+        (GREY.astype("float32"), "TIFF"),
+    ],
+)
+def test_more_than_eight_bits_keep_their_range(tmp_path, numbers, format):
+    Image.fromarray(numbers).save(tmp_path / "a", format=format)
+    assert numpy.array_equal(numpy.asarray(open_image(tmp_path / "a"))[..., 0], GREY)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(-1000.0, 3000.0), (0.0, 1e6), (float("nan"), 1.0)],
+)
+def test_numbers_of_no_known_scale_are_told(tmp_path, low, high):
+    Image.fromarray(numpy.array([[low, high]], dtype="float32")).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match="^a.tif has floating-point numbers from .*; expected 0 to 65535, or 0 to 1"):
+        open_image(tmp_path / "a.tif")
+
+
 def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path):
     Image.new("1", (9000, 9000)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match="a.png has 9000×9000 pixels; at most 64 million are read"):

@@ -3,7 +3,7 @@
 Letters: B images, H and W pixels, N side of the latent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy
@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+
+from .deep import to_eight_bits
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MOST_PIXELS = 64_000_000
@@ -46,7 +48,7 @@ def open_image(path: str | Path, name: str | None = None) -> Image.Image:
                     f"{name} has {width}×{height} pixels; at most {MOST_PIXELS // 1_000_000} million are read. "
                     "Make it smaller first."
                 )
-            return upright(image)
+            return upright(image, name=name)
     except UnidentifiedImageError as error:
         raise ValueError(f"{name} is no picture that can be read here. Use a {', '.join(FORMATS)} file.") from error
     except FileNotFoundError:
@@ -58,11 +60,18 @@ def open_image(path: str | Path, name: str | None = None) -> Image.Image:
         raise ValueError(f"{name} is a damaged picture: {error}.") from error
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """An RGB image as its viewer shows it: turned as its EXIF says, transparent parts on white."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):  # Pillow's own conversion clips 16 bits to white
-        image = Image.fromarray((numpy.asarray(image) >> 8).astype("uint8"))
+def upright(image: Image.Image, whites: Mapping[str, float] | None = None, name: str = "The image") -> Image.Image:
+    """An RGB image as its viewer shows it: turned as its EXIF says, transparent parts on white.
+
+    Args:
+        image: of any mode.
+        whites: of images of more than 8 bits, the number that is white, by kind; None to find it in the image.
+        name: what a message calls it.
+
+    Raises:
+        ValueError: numbers of no known scale.
+    """
+    image = to_eight_bits(ImageOps.exif_transpose(image), whites, name)  # Pillow's own conversion clips them to white
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
