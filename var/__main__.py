@@ -1,11 +1,16 @@
 """The command line: `python -m var COMMAND ...`; each command is a module of `var.cli`."""
 
 import argparse
+import errno
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
 
+from . import __version__
 from .errors import TrainingError
 
 COMMANDS = {
@@ -16,15 +21,28 @@ COMMANDS = {
     "train": "train a tokenizer and a transformer on a folder of images",
     "evaluate": "measure a checkpoint against a folder of images",
     "bench": "measure speed and memory on this machine",
+    "bench load": "measure how fast a trainer's file loads, beside the reference's recipe",
 }
 BAD_INPUT = 2  # argparse's own exit code for a bad argument
-INTERRUPTED = 130
+INTERRUPTED, OUTPUT_CLOSED = 130, 141  # as a shell reports a process that SIGINT or SIGPIPE ended
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+LESS_MEMORY = {  # options that take less, by the name of their argument
+    "batch_size": "a smaller --batch-size",
+    "batch_sizes": "smaller --batch-sizes",
+    "depth": "a smaller --depth",
+    "dtype": "--dtype bfloat16",
+    "device": "another --device",
+}
 
 
 def available_commands() -> dict[str, str]:
     """The commands whose module is there, with a line on each."""
-    package = f"{__package__}.cli"
-    return {name: summary for name, summary in COMMANDS.items() if find_spec(f"{package}.{name}") is not None}
+    return {name: summary for name, summary in COMMANDS.items() if find_spec(module_name(name)) is not None}
+
+
+def module_name(command: str) -> str:
+    """The module of a command."""
+    return f"{__package__}.cli.{command.replace(' ', '_')}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,10 +52,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; those of the process where None.
 
     Returns:
-        The exit code: 0 when done, 2 for bad input, 130 when interrupted.
+        The exit code: 0 when done; 2 for bad input and where memory or disk is too small, with one line on standard
+        error; 130 when interrupted; 141 where nobody reads the output any more, as with `| head`.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(prog="python -m var", description="Visual AutoRegressive models.")
+    if " ".join(argv[:2]) in COMMANDS:
+        argv[:2] = [" ".join(argv[:2])]
+    parser, module = create_parser(argv)
+    args = parser.parse_args(argv)
+    try:
+        module.run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python itself flushes at the end
+        return OUTPUT_CLOSED
+    except Exception as error:
+        sentence = describe_error(error, args)
+        if sentence is None:
+            raise
+        print(f"{parser.prog} {args.command}: {sentence}", file=sys.stderr)
+        return BAD_INPUT
+    return 0
+
+
+def create_parser(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, ModuleType | None]:
+    """The parser of a command line, and the module of its command; None where it has none, which parsing then refuses.
+
+    Only that module is imported: others may need seconds.
+    """
+    parser = argparse.ArgumentParser(
+        prog="var" if Path(sys.argv[0]).stem == "var" else "python -m var",
+        description="Visual AutoRegressive models.",
+    )
+    parser.add_argument("--version", action="version", version=f"var {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((argument for argument in argv if not argument.startswith("-")), None)
     module = None
@@ -45,24 +94,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         description = f"{summary[0].upper()}{summary[1:]}."
         subparser = subparsers.add_parser(name, help=summary, description=description)
         if name == chosen:
-            module = import_module(f".cli.{name}", __package__)  # only this one: others may need a second
+            module = import_module(module_name(name))
             module.add_arguments(subparser)
-    args = parser.parse_args(argv)
-    try:
-        module.run(args)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except (ValueError, OSError, TrainingError) as error:  # CheckpointError and DataError are ValueErrors
-        print(f"python -m var {args.command}: {_one_line(error)}", file=sys.stderr)
-        return BAD_INPUT
-    return 0
+            subparser.usage = f"{subparser.prog} {module.USAGE}"  # argparse would name all options, on 14 lines
+    return parser, module
 
 
-def _one_line(error: Exception) -> str:
-    """The message of an error; an error of the operating system names its file."""
+def describe_error(error: Exception, args: argparse.Namespace) -> str | None:
+    """Say in one sentence what went wrong; None for a fault of the program, whose traceback is wanted.
+
+    Args:
+        error: what ended the command. What lies behind it counts, too: where a disk is full, torch raises another error
+            on top.
+        args: of the command.
+    """
+    for cause in causes(error):
+        if isinstance(cause, OSError) and cause.errno in DISK_FULL:
+            place = cause.filename or getattr(args, "out", None)
+            return f"no space is left on the disk{f' for {place}' if place else ''}; free some, or write elsewhere"
+        if is_out_of_memory(cause):
+            ways = [way for name, way in LESS_MEMORY.items() if hasattr(args, name)]
+            return f"there is too little memory; free some, or take {', '.join([*ways, 'a smaller model'])}"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    if isinstance(error, ValueError | OSError | TrainingError):  # CheckpointError and DataError are ValueErrors
+        return " ".join(str(error).split())
+    return None
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it was raised from or upon, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is full: of the process, or of the device."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    from . import device  # here: it imports torch, which is there already where this is reached
+
+    return device.is_out_of_memory(error)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,14 @@
 import torch
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "not enough memory",
+    "ALLOC_FAILED",
+    "bad_alloc",
+)
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:

@@ -18,10 +18,9 @@ from ..model.transformer import VAR
 from ..model.vqvae import VQVAE
 from ..pipeline import VARPipeline
 from ..text import format_count
-from . import bench_load
 from .model_arguments import add_model_arguments, open_pipeline
 
-DEFAULT_RUNS = 5
+USAGE = "[FILE] [options]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,14 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file",
         nargs="?",
         metavar="FILE",
-        help="checkpoint (default: the newest in checkpoints/), or `load`: measure how fast a trainer's file loads",
+        help="checkpoint (default: the newest in checkpoints/)",
     )
     parser.add_argument("--depth", type=int, metavar="N", help="random weights of the official sizes instead of FILE")
     parser.add_argument(
         "--batch-sizes", type=int, nargs="+", default=[1, 8], metavar="N", help="images at a time (1 8)"
     )
-    parser.add_argument("--runs", type=int, metavar="N", help="runs, after one to warm up (default 5; of `load` 3)")
-    parser.add_argument("--keep", metavar="DIR", help="of `load`: keep the file in DIR, and take it from there again")
+    parser.add_argument("--runs", type=int, metavar="N", default=5, help="runs, after one to warm up (5)")
     add_model_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
@@ -49,13 +47,7 @@ def run(args: argparse.Namespace) -> None:
         ValueError: an argument out of range, a file that cannot be used.
         FileNotFoundError: there is no checkpoint.
     """
-    if args.file == "load":
-        bench_load.run(args)
-        return
-    if args.keep:
-        raise ValueError("--keep belongs to `bench load`")
-    runs = DEFAULT_RUNS if args.runs is None else args.runs
-    if runs < 1 or min(args.batch_sizes) < 1 or (args.depth is not None and args.depth < 1):
+    if args.runs < 1 or min(args.batch_sizes) < 1 or (args.depth is not None and args.depth < 1):
         raise ValueError("--runs, --batch-sizes and --depth must be at least 1")
     device = choose_device(args.device)
     dtype = choose_dtype(device, args.dtype)
@@ -71,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "load_seconds": None if args.depth else round(time.perf_counter() - start, 4),
-        "batches": [measure(pipeline, size, runs) for size in args.batch_sizes],
+        "batches": [measure(pipeline, size, args.runs) for size in args.batch_sizes],
         "peak_memory_bytes": peak_memory(device),
     }
     if args.json:
@@ -79,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
         return
     size = figures["image_size"]
     print(f"{name}: {format_count(figures['parameters'])} parameters, {size}×{size}")
-    print(f"{figures['device']}, torch {figures['torch']}, {figures['threads']} threads, median of {runs} runs")
+    print(f"{figures['device']}, torch {figures['torch']}, {figures['threads']} threads, median of {args.runs} runs")
     if figures["load_seconds"] is not None:
         print(f"load           {figures['load_seconds']:.3f} s")
     for batch in figures["batches"]:

@@ -32,12 +32,20 @@ from ..text import format_bytes
 from ..training.saving import save, trainer_layout
 from ..training.transformer import initialize_var
 
-DEFAULT_DEPTH, DEFAULT_RUNS = 16, 3
+USAGE = "[options]"
 WAYS = ("reference", "ours")
 CACHES = ("warm", "cold")
 NAMES = {"reference": "reference's recipe", "ours": "this package"}
 READ_BYTES = 16 << 20
 MEMORY_OF_FILE = 1.8  # the reference's recipe takes 1.4 files, the process and its libraries some more
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("--depth", type=int, default=16, metavar="N", help="of the file's transformer (16)")
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="loads each way (3)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the file in DIR, and take it from there again")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -46,12 +54,9 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: an argument out of range, too little room on the disk or in memory, or a load that failed.
     """
-    depth = DEFAULT_DEPTH if args.depth is None else args.depth
-    runs = DEFAULT_RUNS if args.runs is None else args.runs
+    depth, runs = args.depth, args.runs
     if runs < 1 or depth < 1:
         raise ValueError("--runs and --depth must be at least 1")
-    if args.vae or args.device or args.dtype:
-        raise ValueError("`bench load` has no --vae, --device or --dtype: it loads on the CPU, in float32")
     with _folder(args.keep) as folder:
         path = folder / f"bench-load-d{depth}.pth"
         if not path.exists():
@@ -197,14 +202,14 @@ def drop(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _folder(keep: str | None) -> Iterator[Path]:
+def _folder(keep: Path | None) -> Iterator[Path]:
     """The folder of the file: one that stays, or a temporary one."""
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="var-bench-") as folder:
             yield Path(folder)
     else:
-        Path(keep).mkdir(parents=True, exist_ok=True)
-        yield Path(keep).resolve()
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
 
 
 def _check_room(folder: Path, depth: int) -> None:

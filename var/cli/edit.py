@@ -10,6 +10,8 @@ from ..pictures.pixels import open_image, read_mask
 from .model_arguments import open_pipeline
 from .sampling_arguments import add_making_arguments, check_numbers, make
 
+USAGE = "FILE IMAGE --mask MASK --class CLASS --out DIR [options]"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

@@ -19,12 +19,15 @@ from .model_arguments import add_model_arguments, open_pipeline
 from .sampling_arguments import add_sampling_arguments, sampling_settings
 
 MAX_ROWS = 20  # classes printed
+USAGE = "FILE DATA [options]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("file", metavar="FILE", help="checkpoint: a path, or hf://owner/repo/path/in/repo")
-    parser.add_argument("data", type=Path, help="the images that it was trained on, as `train` takes them")
+    parser.add_argument(
+        "data", type=Path, metavar="DATA", help="the images that it was trained on, as `train` takes them"
+    )
     parser.add_argument("--per-class", type=int, default=10, metavar="N", help="samples of each class (10)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first sample, and of the classifier (0)")
     add_sampling_arguments(parser)

@@ -8,6 +8,8 @@ from ..checkpoints.folder import default_folder
 from ..checkpoints.pair import open_pair
 from .model_arguments import DownloadBar, add_weights_argument
 
+USAGE = "FILE OUT [options]"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

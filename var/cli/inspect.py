@@ -22,6 +22,7 @@ SHOWN_NAMES = 8
 SHOWN_OBJECTS = 5
 SHOWN_CALLS = 3
 WEIGHTS = {"ema": "EMA weights; the raw ones are there, too", "raw": "raw weights; EMA ones are there, too"}
+USAGE = "FILE [options]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,8 @@ import argparse
 from .model_arguments import open_pipeline
 from .sampling_arguments import add_making_arguments, check_numbers, make
 
+USAGE = "FILE --classes CLASS ... --out DIR [options]"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

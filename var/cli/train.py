@@ -7,11 +7,16 @@ from pathlib import Path
 
 from ..training.options import PRESETS, TrainingOptions, make_options
 
+USAGE = "DATA --out DIR [options]"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; those of the recipe come from `TrainingOptions`."""
     parser.add_argument(
-        "data", type=Path, help="folder with a folder for each class (or train/ and val/ with them), or a packed .npz"
+        "data",
+        type=Path,
+        metavar="DATA",
+        help="folder with a folder for each class (or train/ and val/ with them), or a packed .npz",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; the same again goes on with it")
     parser.add_argument("--preset", choices=PRESETS, default="tiny", help="sizes and recipe to start from")
