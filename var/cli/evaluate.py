@@ -13,7 +13,8 @@ from ..evaluation.measure import ClassFigures, Figures, SampleSettings, measure
 from ..pictures.pixels import contact_sheet, to_pil
 from ..pipeline import VARPipeline
 from ..sampling.options import SamplingOptions
-from ..training.data import ImageData, load_data
+from ..training.data import ImageData
+from ..training.loading import load_data
 from ..training.report import show
 from .model_arguments import add_model_arguments, open_pipeline
 from .sampling_arguments import add_sampling_arguments, sampling_settings

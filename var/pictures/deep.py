@@ -84,6 +84,6 @@ def check_cut(largest: int, name: str) -> None:
     """
     if largest < MIN_CUT:
         raise ValueError(
-            f"{name} has 16 bits a colour but uses only the lower ones: its brightest is {largest} of 255, almost black. "
+            f"{name} has 16 bits a colour but uses only the lower ones: its brightest is {largest} of 255. "
             "Save it with 8 bits a colour."
         )

@@ -26,10 +26,11 @@ from ..formats.atomic import remove_leftovers, write_atomically
 from ..model.transformer import VAR
 from ..model.vqvae import VQVAE
 from ..text import clean_name
-from .data import ImageData, center_crop, load_data, to_model_range
+from .data import ImageData, center_crop, to_model_range
 from .distributed import Processes, join_processes, leave_processes
 from .initial import check_start, start_from
 from .interruption import Interruption
+from .loading import load_data
 from .loop import LOG_EVERY, Hooks, count_steps_per_epoch, run_stage
 from .options import RESUMABLE_CHANGES, TrainingOptions
 from .report import Log, save_curves, save_grid, show
