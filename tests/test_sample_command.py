@@ -8,6 +8,7 @@ from PIL import Image
 from tiny import write_trainer_file
 
 from var.__main__ import main
+from var.cli.sample import file_stem
 from var.outputs.recipe import from_png
 
 NAMES = ["ant", "Golden Retriever", "cat", "dog", "none"]
@@ -42,6 +43,57 @@ def test_a_file_for_each_image_and_a_sheet(trainer_file, tmp_path):
 def test_each_class_can_have_its_own_count(trainer_file, tmp_path):
     assert sample(trainer_file, tmp_path / "out", "--classes", "0", "3", "--count", "1", "2") == 0
     assert files(tmp_path / "out") == ["000_ant_seed0.png", "003_dog_seed1.png", "003_dog_seed2.png", "sheet_seed0.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "labels"),
+    [
+        (["--classes", "all"], [0, 1, 2, 3, 4]),
+        (["--classes", "1-3", "0", "--count", "1", "2"], [1, 2, 3, 0, 0]),
+    ],
+)
+def test_all_classes_and_ranges(trainer_file, tmp_path, arguments, labels):
+    assert sample(trainer_file, tmp_path / "out", *arguments) == 0
+    recipes = [from_png(path) for path in (tmp_path / "out").glob("*_seed?.png") if "sheet" not in path.name]
+    assert [recipe.class_label for recipe in sorted(recipes, key=lambda recipe: recipe.seed)] == labels
+
+
+def test_other_images_get_a_number_and_the_same_ones_stay(trainer_file, tmp_path, capsys):
+    out = tmp_path / "out"
+    for arguments in ([], ["--top-k", "5"], ["--top-k", "1"], ["--top-k", "5"]):
+        assert sample(trainer_file, out, "--classes", "dog", *arguments) == 0
+    images = [f"003_dog_seed0{number}.png" for number in ("", "-2", "-3")]
+    assert files(out) == sorted(images + [f"sheet_seed0{number}.png" for number in ("", "-2", "-3")])
+    assert [from_png(out / name).options.top_k for name in images] == [900, 5, 1]
+    assert capsys.readouterr().out.splitlines()[-2:] == [str(out / images[1]), str(out / "sheet_seed0-2.png")]
+
+
+def test_images_are_replaced_where_that_is_asked_for(trainer_file, tmp_path):
+    out = tmp_path / "out"
+    for arguments in ([], ["--top-k", "9", "--overwrite"]):
+        assert sample(trainer_file, out, "--classes", "dog", *arguments) == 0
+    assert files(out) == ["003_dog_seed0.png", "sheet_seed0.png"]
+    assert from_png(out / "003_dog_seed0.png").options.top_k == 9
+
+
+def test_seeds_that_end_too_early_for_a_range_are_one_line(trainer_file, tmp_path, capsys):
+    assert sample(trainer_file, tmp_path / "out", "--classes", "0-2", "--seed", str(2**63 - 2)) == 2
+    assert "a seed must be" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("Golden Retriever", "001_golden-retriever"),
+        ("Ünï / cøde?", "001_ünï-cøde"),
+        ("../犬 𠮷", "001_犬-𠮷"),
+        ("हिन्दी", "001_हिन्दी"),
+        ("?", "001"),
+        ("犬" * 80, "001_" + "犬" * 40),
+    ],
+)
+def test_names_of_files_have_the_letters_of_all_scripts(name, stem):
+    assert file_stem(1, ["a", name]) == stem
 
 
 def test_an_image_knows_how_it_was_made(trainer_file, tmp_path):
@@ -84,6 +136,7 @@ def test_vqvae_by_option(trainer_file, tmp_path):
     [
         (["--classes", "5"], "class 5 is out of range: the model has classes 0 to 4"),
         (["--classes", "retriever"], "did you mean Golden Retriever?"),
+        (["--classes", "catt"], "did you mean cat?"),
         (["--classes", "zebra"], "known are ant, Golden Retriever"),
         (["--classes", "0", "--top-p", "2"], "top_p must be"),
         (["--classes", "0", "--top-k", "5", "6"], "top_k must be one number, or 4"),

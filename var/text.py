@@ -55,3 +55,22 @@ def one_line(value: object, limit: int | None = None) -> str:
         text = text[: 4 * limit]  # so that the rest is not looked at
     line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
     return line if limit is None or len(line) <= limit else f"{line[:limit]}..."
+
+
+def file_name_part(text: str, max_bytes: int, others: str = "") -> str:
+    """Return text as a part of a file's name: small letters and digits of any script, dashes for what is between.
+
+    Args:
+        text: anything.
+        max_bytes: of the part in UTF-8; file systems allow 255 for the whole name.
+        others: characters that stay, too; not at the ends.
+
+    Returns:
+        The part; "" where nothing is left.
+    """
+    letters = unicodedata.normalize("NFC", text[: 4 * max_bytes].lower())
+    kept = "".join(
+        letter if unicodedata.category(letter)[0] in "LMN" or letter in others else " " for letter in letters
+    )
+    joined = "-".join(kept.split()).encode()
+    return joined[:max_bytes].decode(errors="ignore").strip("-" + others)

@@ -8,7 +8,7 @@ from PIL import Image, ImageChops
 
 from ..pictures.pixels import open_image, read_mask
 from .model_arguments import open_pipeline
-from .sampling_arguments import add_making_arguments, check_numbers, make
+from .sample import add_image_arguments, check_numbers, write_images
 
 USAGE = "FILE IMAGE --mask MASK --class CLASS --out DIR [options]"
 
@@ -32,7 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="so many first scales stay, also where the mask is black: more keep the shapes (default 0)",
     )
-    add_making_arguments(parser, of=" of the new part")
+    parser.add_argument(
+        "--no-paste",
+        action="store_true",
+        help="leave what is kept as the model reconstructs it, a little off (default: it gets IMAGE's own pixels)",
+    )
+    add_image_arguments(parser, of=" of the new part")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -52,7 +57,8 @@ def run(args: argparse.Namespace) -> None:
             f"{args.mask} keeps all of the image; black is made anew, where it covers more than half of one of the "
             f"{side}×{side} tokens. --invert-mask turns it round."
         )
-    make(pipe, args, partial(pipe.stream_edit, image, keep, keep_scales=args.keep_scales), edited=True)
+    start = partial(pipe.stream_edit, image, keep, keep_scales=args.keep_scales, paste=not args.no_paste)
+    write_images(pipe, args, start, edited=True)
 
 
 def open_mask(path: Path | None, inverted: bool) -> Image.Image:

@@ -1,7 +1,6 @@
 """Images as one zip file: each PNG with its recipe inside, a contact sheet, and all recipes as JSON."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 from typing import BinaryIO
@@ -12,14 +11,15 @@ from PIL import Image
 from .. import __version__
 from ..comparing.axes import BETWEEN_VALUES
 from ..pictures.sheets import labelled_sheet
+from ..text import file_name_part
 from .recipe import Recipe, caption, png_bytes
 
 SHEET_NAME = "contact_sheet.png"
 LIST_NAME = "images.json"
 SHEET_COLUMNS = 6
 THUMBNAIL_SIDE = 256
-MOST_NAME_LETTERS = 40  # of a class, in the name of a file
-MOST_LABEL_LETTERS = 100  # of a label, in the name of a file
+MAX_NAME_BYTES = 60  # of a class, in the name of a file
+MAX_LABEL_BYTES = 100  # of a label, in the name of a file
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can say
 
 
@@ -68,17 +68,12 @@ def entry(name: str, compression: int) -> ZipInfo:
 
 
 def image_name(index: int, recipe: Recipe, label: str = "") -> str:
-    """The name of an image's file, with plain characters only: its number, and its label, else its class and seed."""
+    """The name of an image's file, with letters and digits only: its number, and its label, else its class and seed."""
     if label:
-        return f"{index:04d}_{plain(label, MOST_LABEL_LETTERS, '.')}".rstrip("_") + ".png"
+        return f"{index:04d}_{file_name_part(label, MAX_LABEL_BYTES, '.')}".rstrip("_") + ".png"
     class_label = "none" if recipe.class_label is None else f"class{recipe.class_label}"
-    parts = (f"{index:04d}", class_label, plain(recipe.class_name, MOST_NAME_LETTERS), f"seed{recipe.seed}")
+    parts = (f"{index:04d}", class_label, file_name_part(recipe.class_name, MAX_NAME_BYTES), f"seed{recipe.seed}")
     return "_".join(filter(None, parts)) + ".png"
-
-
-def plain(text: str, most_letters: int, others: str = "") -> str:
-    """A text as a part of a file's name: of small letters, digits and some others, with dashes for what is between."""
-    return re.sub(rf"[^a-z0-9{re.escape(others)}]+", "-", text.lower())[:most_letters].strip("-" + others)
 
 
 def thumbnail(image: Image.Image) -> Image.Image:

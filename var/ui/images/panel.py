@@ -9,7 +9,8 @@ import gradio as gr
 from PIL import Image
 
 from ...outputs.recipe import Recipe, caption, name_of, readable, save_png
-from ...outputs.zip import MOST_NAME_LETTERS, plain
+from ...outputs.zip import MAX_NAME_BYTES
+from ...text import file_name_part
 from ..history.kept_runs import KeptRun
 from ..html import counted, status_line
 
@@ -206,7 +207,7 @@ def recipe_html(recipe: Recipe) -> str:
 
 def file_stem(recipe: Recipe) -> str:
     """Return what an image's files are called."""
-    return f"{plain(name_of(recipe), MOST_NAME_LETTERS) or 'class'}-seed-{recipe.seed}"
+    return f"{file_name_part(name_of(recipe), MAX_NAME_BYTES) or 'class'}-seed-{recipe.seed}"
 
 
 class Folder:

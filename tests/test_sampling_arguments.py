@@ -1,13 +1,11 @@
-"""What the commands that make images share: settings, classes by name, names of files."""
+"""The options of sampling on the command line."""
 
 import argparse
 
 import pytest
 
-from var.cli.sampling_arguments import add_sampling_arguments, file_stem, find_class, sampling_settings
+from var.cli.sampling_arguments import add_sampling_arguments, sampling_settings
 from var.sampling.options import SamplingOptions
-
-NAMES = ["ant", "Golden Retriever", "cat", "dog", "none"]
 
 
 @pytest.mark.parametrize(
@@ -28,16 +26,3 @@ def test_settings_come_from_the_preset_and_the_options_beside_it(arguments, sett
     parser = argparse.ArgumentParser()
     add_sampling_arguments(parser)
     assert SamplingOptions([0], **sampling_settings(parser.parse_args(arguments))) == settings
-
-
-def test_class_by_index_name_and_none():
-    assert [find_class(word, NAMES[:4]) for word in ("2", "DOG", "none", "None")] == [2, 3, None, None]
-
-
-def test_class_that_is_called_none_comes_first():
-    assert find_class("none", NAMES) == 4
-
-
-def test_names_of_files_are_plain():
-    assert file_stem(1, ["a", "Ünï / cøde?"]) == "001_n-c-de"
-    assert file_stem(None, ["a"]) == "none"
