@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageChops
 from tiny import write_trainer_file
 
-from var.comparing.axes import Axis
+from var.comparing.axes import Axis, Names
 from var.comparing.comparison import (
     IMAGES_AT_ONCE,
     Cell,
@@ -21,6 +21,7 @@ from var.comparing.comparison import (
     shared,
     shared_settings,
 )
+from var.engine.comparisons import ask
 from var.errors import CheckpointError
 from var.pipeline import VARPipeline
 from var.sampling.options import SamplingOptions
@@ -258,6 +259,23 @@ def test_note_has_what_does_not_vary():
     note = shared_settings(BASE, CLASS_NAMES, SEEDS, GUIDANCE, None)
     assert note.startswith("a.pth · dog · ") and "Top-k 900" in note
     assert "Seed" not in note and "Guidance 4" not in note
+
+
+@pytest.mark.parametrize(
+    ("others", "label", "noted"),
+    [
+        (["ant", "bee", "cat", "dog", "emu"], "cat (2)", "dog"),  # two epochs of one training
+        (["ant", "bee", "car", "den", "emu"], "class 2", "class 3"),
+        (["ant", "bee"], "cat (2)", "dog"),  # its images of class 2 fail; there is no other name
+    ],
+)
+def test_classes_of_several_checkpoints_have_a_name_where_all_call_them_so(others, label, noted):
+    names = Names(CLASS_NAMES, CHECKPOINTS.values)
+    classes_of = {"a.pth": CLASS_NAMES, "b.pth": others}.__getitem__
+    asked = ask([("checkpoint", "a.pth, b.pth"), ("class", "2")], BASE, names, classes_of)
+    assert asked.axes[1].labels == (label,)
+    varied = [("checkpoint", "a.pth, b.pth"), ("seed", "0")]
+    assert ask(varied, BASE, names, classes_of).note.startswith(f"{noted} · ")
 
 
 def test_note_has_what_is_seldom_changed_where_it_was():

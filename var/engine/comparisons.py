@@ -55,34 +55,61 @@ class Comparison:
     note: str
 
 
-def ask(typed: Sequence[tuple[str | None, str]], base: Cell, names: Names) -> Comparison:
+def ask(
+    typed: Sequence[tuple[str | None, str]],
+    base: Cell,
+    names: Names,
+    classes_of: Callable[[str], Sequence[str]],
+) -> Comparison:
     """Make a comparison of what was typed.
 
     Args:
         typed: kind and values of columns, rows and grids; a kind of None or "" where nothing varies.
         base: what holds where no axis says otherwise.
         names: the classes and checkpoints that may be named.
+        classes_of: returns the class names of a checkpoint of that name; () where they cannot be read.
 
     Raises:
         ValueError: a value that is none, two axes of one kind, nothing that varies, or too many images.
     """
     try:
         axes = tuple(parse_axis(kind, text or "", names) if kind else None for kind, text in typed)
-        if any(axis and axis.kind == "checkpoint" for axis in axes):
-            axes = tuple(axis and numbered(axis) for axis in axes)
+        checkpoints = next((axis.values for axis in axes if axis and axis.kind == "checkpoint"), None)
+        shown = names.classes
+        if checkpoints is not None:
+            shown = common_names(shown, [classes_of(checkpoint) for checkpoint in checkpoints])
+            axes = tuple(axis and numbered(axis, shown) for axis in axes)
         if not any(axes):
             raise ValueError("Nothing varies; choose what does for columns or rows")
-        return Comparison(base, axes, plan(base, *axes), shared_settings(base, names.classes, *axes))
+        return Comparison(base, axes, plan(base, *axes), shared_settings(base, shown, *axes))
     except ValueError as error:
         raise ValueError(as_sentence(str(error))) from None
 
 
-def numbered(axis: Axis) -> Axis:
-    """An axis of classes with their numbers, which are what checkpoints of other names have in common."""
+def common_names(names: Sequence[str], others: Sequence[Sequence[str]]) -> list[str]:
+    """Return class names that hold for several checkpoints: "class 3" where one of them calls it otherwise.
+
+    Args:
+        names: one for each class.
+        others: the names of each checkpoint; () where they are not known.
+    """
+    return [
+        name if all(label >= len(other) or other[label] == name for other in others) else f"class {label}"
+        for label, name in enumerate(names)
+    ]
+
+
+def numbered(axis: Axis, names: Sequence[str]) -> Axis:
+    """An axis of classes with their numbers, which are what checkpoints of other names have in common.
+
+    Args:
+        axis: of any kind; one that is not of classes stays as it is.
+        names: of `common_names`.
+    """
     if axis.kind != "class":
         return axis
     labels = [
-        label if value is None or label.endswith(f"({value})") else f"{label} ({value})"
+        label if value is None else names[value] if names[value] == f"class {value}" else f"{names[value]} ({value})"
         for label, value in zip(axis.labels, axis.values, strict=True)
     ]
     return replace(axis, labels=tuple(labels))
@@ -134,6 +161,13 @@ class Models:
         except FileNotFoundError:
             path = None
         return Source(model.checkpoint, path, self.loading(model))
+
+    def class_names(self, checkpoint: str) -> Sequence[str]:
+        """The class names of a checkpoint, by its name; () where they cannot be read."""
+        try:
+            return self.holder.describe(self.find_path(checkpoint)).class_names
+        except USER_ERRORS:
+            return ()
 
     def is_loaded(self, model: ModelChoice) -> bool:
         """Whether it is in memory."""

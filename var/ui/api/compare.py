@@ -88,8 +88,9 @@ def compare_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options:
             sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
             base = base_cell(name, class_label, seed, len(description.class_names), sampling)
             names = Names(description.class_names, list(dict.fromkeys((name, *catalog.names()))))
-            comparison = ask([(x_kind, x_values), (y_kind, y_values), (z_kind, z_values)], base, names)
             models = Models(holder, lambda asked: path if asked == name else catalog.resolve(asked))
+            typed = [(x_kind, x_values), (y_kind, y_values), (z_kind, z_values)]
+            comparison = ask(typed, base, names, models.class_names)
             results: list[CellResult] = []
             with line.turn(), closing(carry_out(comparison, models, threading.Event(), Pace())) as events:
                 for event in events:

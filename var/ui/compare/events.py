@@ -92,7 +92,8 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
             SamplingOptions((labels or [None])[:1], (settings["seed"],), **sampling_of(settings)),
         )
         base.options.check(len(description.class_names), len(description.patch_nums))
-        return ask(typed, base, Names(description.class_names, parts.catalog.names(values[checkpoint.uploads])))
+        names = Names(description.class_names, parts.catalog.names(values[checkpoint.uploads]))
+        return ask(typed, base, names, session_models(values).class_names)
 
     def show_plan(values: dict) -> str:
         try:
