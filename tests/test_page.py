@@ -318,6 +318,14 @@ def test_a_number_beyond_its_range_is_brought_there_when_it_is_left(visit):
     assert (options.cfg_scale, options.top_p, len(visitor.captions())) == (10, 1, 16)
 
 
+def test_a_slider_shows_that_it_has_the_focus(visit):
+    page = visit().page
+    page.locator("#guidance input[type=number]").focus()
+    page.keyboard.press("Tab")
+    focused = page.locator("input[type=range]:focus")
+    assert focused.evaluate("slider => getComputedStyle(slider).outline").endswith("solid 2px")
+
+
 def test_control_enter_generates(visit):
     visitor = visit()
     visitor.wait_for("found", "in memory")

@@ -134,6 +134,20 @@ def test_the_eraser_takes_paint_away(visitor, tmp_path):
     assert 0.33 < painted_share(visitor) < 0.39  # a half, less 0.14
 
 
+def test_another_image_leaves_nothing_of_the_one_before(visitor, tmp_path):
+    upload_picture(visitor, tmp_path)
+    paint(visitor, "Left")
+    paint(visitor, "Erase")
+    make(visitor)
+    visitor.page.locator("#edit-images img[src$='.png']").first.wait_for()
+    Image.new("RGB", (64, 64), "navy").save(tmp_path / "other.png")
+    upload(visitor, tmp_path / "other.png")
+    visitor.page.locator("#edit-images .gallery-item").first.wait_for(state="detached")
+    assert painted_share(visitor) == 0
+    assert visitor.page.locator('[data-action="erase"]').get_attribute("aria-pressed") == "false"
+    assert visitor.page.locator("#edit-bundle").is_disabled()
+
+
 @pytest.mark.parametrize(("presses", "share"), [(["Left"], 0.5), (["Middle"], 0.25), (["Middle", "Invert"], 0.75)])
 def test_parts_are_painted_by_a_button(visitor, tmp_path, presses, share):
     upload_picture(visitor, tmp_path)

@@ -13,7 +13,7 @@ from ..events import AT_ONCE
 from ..history.kept_runs import KeptRun
 from ..html import USER_ERRORS, error_banner, error_text, status_line
 from ..images.generate import Editing, wire_generation
-from ..images.panel import picked_updates
+from ..images.panel import replaced_updates
 from ..parts import Parts, Updates
 from ..settings.fill import fill_from
 from ..settings.restore import from_recipe, varied
@@ -46,15 +46,17 @@ def wire_edit(
     """
     panel = parts.edit
     outputs = [panel.painter, panel.source, panel.images.status, panel.images.problem, *panel.images.of_picked]
+    outputs += [panel.images.gallery, panel.images.shown, panel.images.bundle]
 
     def show(image: Image.Image) -> Updates:
+        """Show an image to edit, without what was made of the one before."""
         updates = {
             panel.painter: value_of(image),
             panel.source: image,
             panel.images.status: status_line(READY),
             panel.images.problem: "",
         }
-        return updates | picked_updates(panel.images, None, None)
+        return updates | replaced_updates(panel.images) | {panel.images.picked: None, panel.images.gallery: None}
 
     def uploaded(path: str) -> Updates:
         try:

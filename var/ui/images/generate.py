@@ -38,7 +38,9 @@ from .gallery import Shown, ShownImages
 from .panel import Folder, ImagesPanel, picked_updates, replaced_updates, shown_updates
 
 # On a phone Generate floats over all, and in the tab Edit the images lie below the painter.
+# Gradio would show the new image at the place of the one that is looked at in large; a run is seen as a whole.
 SHOW_IMAGES = """(...values) => {
+  document.querySelector('#%simages .preview button[aria-label="Close"]')?.click();
   const [status, images] = ["status", "images"].map((part) => document.getElementById("%s" + part));
   if (matchMedia("(max-width: 760px)").matches) status.scrollIntoView();
   else images.scrollIntoView({block: "nearest", behavior: "smooth"});
@@ -103,7 +105,7 @@ def wire_generation(
         runs.begin,
         asked,
         begun + panel.of_picked,
-        js=SHOW_IMAGES % panel.prefix,
+        js=SHOW_IMAGES % (panel.prefix, panel.prefix),
         **AT_ONCE,
     )
     started.then(runs.wait, None, [panel.status], **BESIDE)
@@ -155,7 +157,7 @@ class Generation:
                 panel.problem: "",
                 panel.made: None,
             }
-            | picked_updates(panel, None, data[panel.picked])
+            | picked_updates(panel, None, None)
         )
 
     async def wait(self, request: gr.Request) -> AsyncIterator[Any]:

@@ -22,6 +22,10 @@ from ..settings.fill import fill_from
 from ..settings.restore import Wanted, from_recipe, varied
 from .panel import Folder, ImagesPanel, file_stem, picked_html, picked_updates, shown_updates
 
+CLOSE_LARGE = """(...values) => {
+  document.querySelector('#images .preview button[aria-label="Close"]')?.click();
+  return values;
+}"""
 SAVE_FILE = """(file) => {
   if (!file) return;
   const link = document.createElement("a");
@@ -137,34 +141,34 @@ def wire_history(parts: Parts, tabs: gr.Tabs) -> None:
     """Let a click on a run of the history show it again, in the tab Images; `tabs` are those of the right side."""
     panel, history = parts.images, parts.history
 
-    def shown_again(runs: list[KeptRun], picked: int | None, event: gr.SelectData) -> Updates:
+    def shown_again(runs: list[KeptRun], event: gr.SelectData) -> Updates:
         run = runs[event.index]
         if not all(Path(file).exists() for file in run.files):
             return {
                 panel.status: status_line("These images are no longer on the server."),
                 tabs: gr.Tabs(selected=IMAGES_TAB),
             }
-        return shown_run(panel, run, "Shown again", picked) | {tabs: gr.Tabs(selected=IMAGES_TAB)}
+        return shown_run(panel, run, "Shown again") | {tabs: gr.Tabs(selected=IMAGES_TAB)}
 
     history.gallery.select(
         shown_again,
-        [history.runs, panel.picked],
+        [history.runs],
         [panel.gallery, panel.shown, panel.bundle, panel.status, tabs, *panel.of_picked],
+        js=CLOSE_LARGE,
         **AT_ONCE | EACH,
     )
 
 
-def shown_run(panel: ImagesPanel, run: KeptRun, words: str, picked: int | None = None) -> Updates:
-    """Return the updates that show a run of the history.
+def shown_run(panel: ImagesPanel, run: KeptRun, words: str) -> Updates:
+    """Return the updates that show a run of the history, all of its images.
 
     Args:
         panel: the tab's.
         run: of the history.
         words: why it is shown.
-        picked: the image that is looked at; Gradio goes on with its place.
     """
-    status = {panel.status: status_line(words, run.seeds)}
-    return shown_updates(panel, run) | status | picked_updates(panel, run, picked)
+    updates = shown_updates(panel, run) | {panel.status: status_line(words, run.seeds)}
+    return updates | picked_updates(panel, run, None)
 
 
 def film_of(holder: ModelHolder, run: KeptRun, index: int) -> Iterator[tuple[Image.Image, tuple[int, ...]]]:

@@ -30,6 +30,11 @@ const tell = () => {
   props.value = {...props.value, mask: small.toDataURL("image/png")};
 };
 
+const eraseWith = (on) => {
+  erases = on;
+  eraser.setAttribute("aria-pressed", on);
+};
+
 const load = () => {
   const image = props.value?.image ?? "";
   element.querySelector(".painter").classList.toggle("loaded", image !== "");
@@ -40,6 +45,7 @@ const load = () => {
   else picture.removeAttribute("src");
   before.length = 0;
   context.clearRect(0, 0, SIDE, SIDE);
+  eraseWith(false);
 };
 
 const place = (event) => {
@@ -102,8 +108,7 @@ element.addEventListener("click", (event) => {
   const {action, part} = event.target.closest?.("button")?.dataset ?? {};
   if (!action && !part) return;
   if (action === "erase") {
-    erases = !erases;
-    eraser.setAttribute("aria-pressed", erases);
+    eraseWith(!erases);
     return;
   }
   if (action !== "undo") remember();
@@ -116,6 +121,6 @@ element.addEventListener("click", (event) => {
 });
 
 canvas.width = canvas.height = SIDE;
-eraser.setAttribute("aria-pressed", erases);
+eraseWith(false);
 watch("value", load);
 load();
