@@ -6,6 +6,7 @@ from tiny import tiny_states, tiny_vae_config, write_trainer_file
 
 from var.__main__ import main
 from var.checkpoints.checkpoint import read_checkpoint
+from var.checkpoints.class_names import read_classes
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +72,31 @@ def test_missing_vqvae_file_is_refused(tmp_path, capsys):
     assert main(["export", str(path), str(tmp_path / "out.safetensors"), "--vae", str(tmp_path / "no.pth")]) == 2
     assert "no.pth" in capsys.readouterr().err
     assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["out.safetensors", "out.pth"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_class_names_come_along(tmp_path, name, beside):
+    names = ["ant", "蜂", "cat, dog", "d", "e"]
+    (tmp_path / "shelf").mkdir()
+    path = write_trainer_file(tmp_path / "a.pth", class_names=None if beside else names)
+    if beside:
+        (tmp_path / "classes.txt").write_text("\n".join(names), encoding="utf-8")
+    out = tmp_path / "shelf" / name
+    assert main(["export", str(path), str(out)]) == 0
+    classes = read_classes(read_checkpoint(out))
+    assert list(classes.names) == names
+
+
+@pytest.mark.parametrize(
+    ("name", "there"), [("a.safetensors", "a.safetensors"), ("a.pth", "vae_a.pth"), ("a.pth", "a.json")]
+)
+def test_what_is_there_stays_unless_it_is_asked_for(tmp_path, capsys, name, there):
+    path = write_trainer_file(tmp_path / "trained.pth", class_names=list("abcde"))
+    (tmp_path / there).write_text("an old one")
+    command = ["export", str(path), str(tmp_path / name)]
+    assert main(command) == 2
+    assert f"{tmp_path / there} is there already; give another name, or --overwrite" in capsys.readouterr().err
+    assert (tmp_path / there).read_text() == "an old one"
+    assert main([*command, "--overwrite"]) == 0
+    assert (tmp_path / there).read_bytes() != b"an old one"

@@ -18,7 +18,7 @@ from ..text import MAX_NAME_LENGTH, clean_name
 from .checkpoint import Checkpoint
 from .trained_classes import trained_classes
 
-IMAGENET_CLASSES = 1000
+IMAGENET, IMAGENET_CLASSES = "ImageNet", 1000
 MAX_FILE_BYTES = 1 << 20
 MAX_PATH_LENGTH = 1000  # characters
 MAX_OTHER_ENTRIES = 1000  # of a data folder, beside one folder a class
@@ -89,7 +89,7 @@ def find_class_names(
                 kind = "the folders of " if place.is_dir() else ""
                 return _complete(named, num_classes, f"{kind}{clean_name(place.name)}", remarks)
     if num_classes == IMAGENET_CLASSES and looks_like_imagenet(training, trained):
-        return _complete(dict(enumerate(imagenet_names().values())), num_classes, "ImageNet", remarks)
+        return _complete(dict(enumerate(imagenet_names().values())), num_classes, IMAGENET, remarks)
     return _complete({}, num_classes, "", remarks) if remarks else None
 
 

@@ -6,7 +6,7 @@ memory of a second copy.
 
 import json
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -45,7 +45,11 @@ class Exported:
 
 
 def export_safetensors(
-    checkpoint: Checkpoint, out: str | Path, vae: Checkpoint | None = None, dtype: torch.dtype | None = None
+    checkpoint: Checkpoint,
+    out: str | Path,
+    vae: Checkpoint | None = None,
+    dtype: torch.dtype | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> Exported:
     """Write one safetensors file: transformer and VQVAE, with sizes and class names in its header.
 
@@ -54,6 +58,7 @@ def export_safetensors(
         out: the file to write; one that is there is replaced.
         vae: holds the VQVAE to write; the checkpoint's own where None. Without either, the transformer goes alone.
         dtype: precision of both models' weights in the file; None keeps what they have.
+        class_names: one for each class; None takes those in the checkpoint.
 
     Raises:
         CheckpointError: the models are not complete or do not fit each other.
@@ -66,8 +71,9 @@ def export_safetensors(
     if vae.vae_weights is not None:
         tensors |= {f"vae.{key}": tensor for key, tensor in vae.vae_weights.items()}
         metadata["vae_config"] = json.dumps(asdict(vae.vae_config))
-    if checkpoint.class_names is not None:
-        metadata["class_names"] = json.dumps(checkpoint.class_names, ensure_ascii=False)
+    class_names = checkpoint.class_names if class_names is None else class_names
+    if class_names is not None:
+        metadata["class_names"] = json.dumps(list(class_names), ensure_ascii=False)
     progress = {key: checkpoint.training[key] for key in ("epoch", "iter") if key in checkpoint.training}
     if progress:
         metadata["training"] = json.dumps(progress)
@@ -83,7 +89,8 @@ def export_official(
 
     Args:
         checkpoint: what to export.
-        out: the transformer's file; the VQVAE's is `vae_<stem>.pth` beside it. A VQVAE alone goes to `out`.
+        out: the transformer's file; the VQVAE's is `vae_<stem>.pth` beside it. A VQVAE alone goes to `out`. Class
+            names have no place in them: `write_class_names` puts these beside.
         vae: holds the VQVAE to write; the checkpoint's own where None.
         dtype: precision of the weights in the files; None keeps what they have.
 
@@ -101,10 +108,27 @@ def export_official(
             rows = checkpoint.var_config.num_scales if checkpoint.var_config else 10  # the reference's own count
             # only statistics of the VQVAE's training, but the reference does not load without them
             vae_state["quantize.ema_vocab_hit_SV"] = torch.zeros(rows, vae.vae_config.vocab_size, dtype=dtype)
-        states[out.with_name(f"vae_{out.stem}.pth") if states else out] = vae_state
+        states[vqvae_path(out) if states else out] = vae_state
     for path, state in states.items():
         write_atomically(path, lambda file, state=state: torch.save(state, file))
     return _exported(states, vae)
+
+
+def vqvae_path(out: Path) -> Path:
+    """Where the VQVAE of an official pair goes, beside the transformer's file."""
+    return out.with_name(f"vae_{out.stem}.pth")
+
+
+def class_names_path(out: Path) -> Path:
+    """Where the class names of a file of weights stand that cannot hold them; reading the file finds them there."""
+    return out.with_suffix(".json")
+
+
+def write_class_names(out: Path, class_names: Sequence[str]) -> Path:
+    """Write the class names of a file of weights beside it, as a list in JSON, and return where."""
+    path, text = class_names_path(out), json.dumps(list(class_names), ensure_ascii=False, indent=1)
+    write_atomically(path, lambda file: file.write(text.encode() + b"\n"))
+    return path
 
 
 def _checked_pair(checkpoint: Checkpoint, vae: Checkpoint | None) -> Checkpoint:
