@@ -1,13 +1,17 @@
 """`python -m var train` as a process."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from pictures import tiny_arguments, write_class_folders
 
 from var import read_checkpoint
+from var.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,6 +43,31 @@ def test_bad_options_are_one_line(tmp_path, arguments, words):
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
+    class FullDisk:
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, data):
+            if self.file.tell():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return self.file.write(data)
+
+        def flush(self):
+            self.file.flush()
+
+    save = torch.save
+    monkeypatch.setattr("torch.save", lambda content, file: save(content, FullDisk(file)))
+    data = write_class_folders(tmp_path / "data", count=6)
+    assert main(["train", str(data), "--out", str(tmp_path / "run"), *tiny_arguments()]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        last
+        == f"python -m var train: no space is left on the disk for {tmp_path / 'run'}; free some, or write elsewhere"
+    )
+    assert not list((tmp_path / "run").glob(".*"))
 
 
 def test_data_that_is_not_there_is_one_line(tmp_path):

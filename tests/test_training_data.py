@@ -78,6 +78,19 @@ def test_any_format_that_pillow_reads_is_an_image(tmp_path, name):
     assert data.notices == []
 
 
+def test_too_little_memory_is_no_broken_file(tmp_path, monkeypatch):
+    def fail(*_args, **_options):
+        raise MemoryError
+
+    write_class_folders(tmp_path)
+    monkeypatch.setattr("var.training.image_folder.to_pixels", fail)
+    with pytest.raises(MemoryError):
+        load(tmp_path)
+    monkeypatch.setattr("numpy.load", fail)
+    with pytest.raises(MemoryError):
+        load(write_packed(tmp_path / "data.npz"))
+
+
 def test_what_is_left_out_is_counted_by_folder(tmp_path):
     write_class_folders(tmp_path)
     for name in ("apple/list.csv", "apple/about", "banana/a.heic", "plum/a.cr2", "plum/b.cr2"):

@@ -135,6 +135,8 @@ def read_image(path: Path, size: int, whites: Mapping[str, float]) -> Tensor | N
     try:
         with Image.open(path) as image:
             return to_pixels(image, size, whites)
+    except MemoryError:  # says nothing of the file
+        raise
     except Exception:  # Pillow's decoders raise whatever a damaged file leads them to
         return None
 

@@ -228,6 +228,8 @@ def look_at(path: Path, size: int | None) -> Seen:
                 return Seen(side, to_pixels(image, size))
             image.verify()
             return Seen(side)
+    except MemoryError:  # says nothing of the file
+        raise
     except Exception:  # Pillow's decoders raise whatever a damaged file leads them to
         return Seen(None)
 
