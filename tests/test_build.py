@@ -9,6 +9,7 @@ from tiny import stored, tiny_states, tiny_vae_config, tiny_var_config, write_tr
 from var.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from var.checkpoints.load import build_var, build_vqvae, check, empty_var
 from var.errors import CheckpointError
+from var.model.transformer import LARGE_WEIGHTS
 
 
 @pytest.fixture
@@ -38,7 +39,9 @@ def test_vqvae_has_the_weights_of_the_file(checkpoint):
 def test_var_in_half_precision(checkpoint, dtype):
     state = build_var(checkpoint, "cpu", dtype).state_dict()
     assert state.pop("lvl_1L").dtype == torch.int64
-    assert {tensor.dtype for tensor in state.values()} == {dtype}
+    large = {key for key in state if key.endswith(LARGE_WEIGHTS)}
+    assert {state[key].dtype for key in large} == {dtype}
+    assert {state[key].dtype for key in state.keys() - large} == {torch.float32}
 
 
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
@@ -57,6 +60,13 @@ def test_vqvae_is_float32(checkpoint):
     half = {key: tensor.half() for key, tensor in checkpoint.vae_state.items()}
     state = build_vqvae(replace(checkpoint, vae_weights=stored(half)), "cpu").state_dict()
     assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+
+
+def test_only_the_decoder_of_a_vqvae_takes_another_precision(checkpoint):
+    state = build_vqvae(checkpoint, "cpu", torch.bfloat16).state_dict()
+    parts = {key.split(".")[0] for key, tensor in state.items() if tensor.dtype == torch.bfloat16}
+    assert parts == {"decoder", "post_quant_conv"}
+    assert state["decoder.conv_in.weight"].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_models_are_ready_to_use(checkpoint):

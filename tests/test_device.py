@@ -3,7 +3,17 @@
 import pytest
 import torch
 
-from var.device import choose_device, choose_dtype, describe, free_memory, is_out_of_memory
+from var import device as devices
+from var.device import (
+    choose_device,
+    choose_dtype,
+    decoder_dtype,
+    describe,
+    free_memory,
+    is_faster_on_cpu,
+    is_out_of_memory,
+    rounded_products,
+)
 
 CPU = torch.device("cpu")
 
@@ -69,6 +79,39 @@ def test_card_that_is_not_there(machine):
 def test_best_precision(machine, device, capability, dtype):
     machine(cards=1, capability=capability)
     assert choose_dtype(torch.device(device)) == dtype
+
+
+@pytest.mark.parametrize(
+    ("faster", "num_parameters", "best"),
+    [(True, 10**9, torch.bfloat16), (True, 10**7, torch.float32), (False, 10**9, torch.float32)],
+)
+def test_best_precision_of_a_processor(monkeypatch, faster, num_parameters, best):
+    monkeypatch.setattr(devices, "is_faster_on_cpu", lambda dtype: faster)
+    assert choose_dtype(CPU, None, num_parameters) == best
+
+
+def test_a_processor_is_measured_once():
+    is_faster_on_cpu.cache_clear()
+    assert is_faster_on_cpu(torch.bfloat16) in (True, False)
+    is_faster_on_cpu(torch.bfloat16)
+    assert is_faster_on_cpu.cache_info().misses == 1
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("cuda", torch.float16), ("mps", torch.float32)])
+def test_precision_of_the_decoder_on_a_gpu(device, dtype):
+    assert decoder_dtype(torch.device(device), torch.float16) == dtype
+
+
+def test_rounded_products_are_the_computation_s_own():
+    """Two computations that overlap; the process's own setting comes back with the end of the last."""
+    matmul, first, second = torch.backends.cuda.matmul, *(rounded_products(torch.device("cuda")) for _ in range(2))
+    own = matmul.allow_tf32
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert matmul.allow_tf32 and torch.backends.cudnn.allow_tf32
+    second.__exit__(None, None, None)
+    assert matmul.allow_tf32 == own
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "torch.bfloat16", torch.bfloat16])

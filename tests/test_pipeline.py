@@ -13,6 +13,7 @@ from PIL import Image
 from stopping import StopAtLook
 from tiny import tiny_vae_config, write_trainer_file
 
+from var import device
 from var.checkpoints.checkpoint import read_checkpoint
 from var.errors import CheckpointError
 from var.pipeline import VARPipeline
@@ -91,11 +92,31 @@ def test_unknown_device(trainer_file):
         VARPipeline.from_checkpoint(trainer_file, device="abacus")
 
 
-def test_precision_of_the_transformer_alone(trainer_file):
+@pytest.mark.parametrize(("faster", "decoder"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_the_decoder_takes_the_precision_where_it_is_faster(trainer_file, monkeypatch, faster, decoder):
+    monkeypatch.setattr(device, "is_faster_on_cpu", lambda dtype: faster)
     pipe = VARPipeline.from_checkpoint(trainer_file, device="cpu", dtype=torch.bfloat16)
-    assert pipe.var.head.weight.dtype == torch.bfloat16
-    assert pipe.vqvae.decoder.conv_in.weight.dtype == torch.float32
-    assert pipe(**CALL).images.isfinite().all()
+    assert pipe.dtype == torch.bfloat16
+    assert pipe.vqvae.decoder.conv_in.weight.dtype == decoder
+    assert pipe.vqvae.encoder.conv_in.weight.dtype == torch.float32
+    images = pipe(**CALL).images
+    assert images.dtype == torch.float32 and images.is_contiguous() and images.isfinite().all()
+
+
+def test_precision_of_a_large_transformer(trainer_file, monkeypatch):
+    monkeypatch.setattr(device, "is_faster_on_cpu", lambda dtype: True)
+    monkeypatch.setattr(device, "LARGE_PARAMETERS", 10**5)
+    assert VARPipeline.from_checkpoint(trainer_file, device="cpu").dtype == torch.bfloat16
+    assert VARPipeline.from_checkpoint(trainer_file, device="cpu", dtype="float32").dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_16_bits_draw_nearly_the_same_tokens(pipe, trainer_file, dtype):
+    """An edit that keeps all draws its tokens beside the known ones: teacher forcing."""
+    half = VARPipeline.from_checkpoint(trainer_file, device="cpu", dtype=dtype)
+    known = (known_image(pipe), torch.ones(4, 4), [0, 1, 2, 3] * 8, list(range(32)))
+    equal = half.edit(*known).tokens == pipe.edit(*known).tokens
+    assert equal.float().mean() > 0.97
 
 
 def test_pil_images(pipe):

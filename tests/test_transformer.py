@@ -76,6 +76,14 @@ def test_half_precision_is_near():
     assert (found - expected).abs().mean() < 0.1
 
 
+def test_the_last_product_is_not_rounded_to_half_precision():
+    model = make_model()
+    model.prepare(torch.bfloat16)
+    assert model.dtype == torch.bfloat16
+    found = teacher_forced(model, random_features(model))
+    assert (found != found.bfloat16()).float().mean() > 0.9
+
+
 def test_drop_path_keeps_the_mean():
     torch.manual_seed(0)
     dropped = drop_path(torch.ones(4000, 2, 3), 0.25)

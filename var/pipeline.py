@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .checkpoints.checkpoint import Checkpoint, read_checkpoint
+from .checkpoints.checkpoint import Checkpoint, count_parameters, read_checkpoint
 from .checkpoints.class_lookup import find_class
 from .checkpoints.class_names import read_classes
 from .checkpoints.folder import check_pair, resolve
 from .checkpoints.hash import short_hash
 from .checkpoints.load import build_var, build_vqvae
 from .checkpoints.pair import open_pair
-from .device import choose_device, choose_dtype, prepare_device
+from .device import choose_device, choose_dtype, decoder_dtype
 from .model.transformer import VAR
 from .model.vqvae import VQVAE
 from .pictures.pixels import paste_kept, read_image, read_images, read_mask, to_pil
@@ -39,7 +39,7 @@ class VARPipeline:
 
     Args:
         model: the transformer.
-        vqvae: fits the transformer; float32, on the same device.
+        vqvae: fits the transformer; on the same device.
         class_names: one for each class; None for "class 0" and so on.
         checkpoint: where the transformer came from, if from a file.
         vae_checkpoint: where the VQVAE came from, if from another file.
@@ -69,8 +69,8 @@ class VARPipeline:
         self.vae_hash = vae_checkpoint and short_hash(*vae_checkpoint.paths)
         self.class_names = list(class_names or (f"class {i}" for i in range(model.config.num_classes)))
         self.image_size = model.config.patch_nums[-1] * vqvae.config.downsampling
-        self.device = model.word_embed.weight.device
-        self.dtype = model.word_embed.weight.dtype
+        self.device = model.device
+        self.dtype = model.dtype
 
     @classmethod
     def from_checkpoint(
@@ -84,14 +84,13 @@ class VARPipeline:
     ) -> "VARPipeline":
         """Load a checkpoint.
 
-        On a CUDA device this turns on TF32 products for the whole process.
-
         Args:
             source: a path, "hf://owner/repo/path/in/repo", or a checkpoint that was read already.
             vae: the same for a separate VQVAE; where the checkpoint carries none, one that lies beside it and fits is
                 taken, and for a published model the one it was trained with.
             device: "cpu", "cuda", "cuda:1", "mps"; None for the best that the machine has.
-            dtype: precision of the transformer; None for the best on the device. The VQVAE is float32 always.
+            dtype: precision of the transformer, and of the VQVAE's decoder where that makes it faster; None for the
+                best on the device. What gives an image its tokens is float32 always.
             weights: "ema" or "raw" where a file has both; None takes the EMA.
             class_names: one for each class; None looks for them in the file, beside it, and in its data folder.
 
@@ -101,16 +100,16 @@ class VARPipeline:
             ValueError: a device that is not there, or an unknown precision.
         """
         device = choose_device(device)
-        dtype = choose_dtype(device, dtype)
+        choose_dtype(device, dtype)  # refuses an unknown one before anything is downloaded
         if isinstance(source, Checkpoint) or isinstance(vae, Checkpoint):
             checkpoint, vae_checkpoint = _read(source, weights), None if vae is None else _read(vae)
             check_pair(checkpoint, vae_checkpoint or checkpoint)
         else:
             pair = open_pair(source, vae, weights=weights)
             checkpoint, vae_checkpoint = pair.checkpoint, pair.vae
-        prepare_device(device)
+        dtype = choose_dtype(device, dtype, count_parameters(checkpoint.var_weights or {}))
         # first: where there is none, no large transformer is read in vain
-        vqvae = build_vqvae(vae_checkpoint or checkpoint, device)
+        vqvae = build_vqvae(vae_checkpoint or checkpoint, device, decoder_dtype(device, dtype))
         names = read_classes(checkpoint).names if class_names is None else class_names
         return cls(build_var(checkpoint, device, dtype), vqvae, names, checkpoint, vae_checkpoint)
 

@@ -4,8 +4,9 @@ The model is laid out without memory first. Each weight then goes from the file 
 where it stays. The model owns its memory, so a file that is overwritten later cannot change it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,8 @@ from torch.overrides import TorchFunctionMode
 from ..errors import CheckpointError
 from ..formats.tensors import StoredTensor, paused_collection
 from ..model.config import VARConfig, VQVAEConfig
-from ..model.transformer import VAR
-from ..model.vqvae import VQVAE
+from ..model.transformer import VAR, stored_dtype
+from ..model.vqvae import VQVAE, is_in_decoder
 from .checkpoint import Checkpoint, naming
 from .folder import check_pair
 from .key_differences import KeyDifferences, find_differences
@@ -54,7 +55,7 @@ def build_var(checkpoint: Checkpoint, device: torch.device | str, dtype: torch.d
     Args:
         checkpoint: holds a transformer.
         device: where the model goes.
-        dtype: precision of its weights; the scale indices stay integers.
+        dtype: precision that it computes in; the scale indices stay integers, and what is small stays float32.
 
     Returns:
         The model in evaluation mode, without gradients.
@@ -68,11 +69,19 @@ def build_var(checkpoint: Checkpoint, device: torch.device | str, dtype: torch.d
             "give this file as its VQVAE."
         )
     with naming(checkpoint.path), paused_collection():
-        return _load(empty_var(checkpoint.var_config), checkpoint.var_weights, "VAR", device, dtype)
+        precision = partial(stored_dtype, dtype=dtype)
+        return _load(empty_var(checkpoint.var_config), checkpoint.var_weights, "VAR", device, precision)
 
 
-def build_vqvae(checkpoint: Checkpoint, device: torch.device | str) -> VQVAE:
-    """Build the VQVAE of a checkpoint, in float32, in evaluation mode, without gradients.
+def build_vqvae(
+    checkpoint: Checkpoint, device: torch.device | str, decoder_dtype: torch.dtype = torch.float32
+) -> VQVAE:
+    """Build the VQVAE of a checkpoint, in evaluation mode, without gradients.
+
+    Args:
+        checkpoint: holds a VQVAE.
+        device: where the model goes.
+        decoder_dtype: precision of its decoder; the encoder and the quantizer, which tokens come from, are float32.
 
     Raises:
         CheckpointError: there is no VQVAE, or its weights do not fit the sizes they tell.
@@ -83,7 +92,14 @@ def build_vqvae(checkpoint: Checkpoint, device: torch.device | str) -> VQVAE:
             "too (`vae=`, on the command line `--vae`)."
         )
     with naming(checkpoint.path), paused_collection():
-        return _load(empty_vqvae(checkpoint.vae_config), checkpoint.vae_weights, "VQVAE", device, torch.float32)
+        return _load(
+            empty_vqvae(checkpoint.vae_config),
+            checkpoint.vae_weights,
+            "VQVAE",
+            device,
+            lambda key: decoder_dtype if is_in_decoder(key) else torch.float32,
+            channels_last=is_in_decoder,
+        )
 
 
 def check(checkpoint: Checkpoint) -> None:
@@ -115,14 +131,29 @@ def _wanted_vae(checkpoint: Checkpoint) -> str:
     return f"a vocabulary of {config.vocab_size} and {config.z_channels} latent channels"
 
 
-def _load(model: nn.Module, state: Mapping[str, StoredTensor], name: str, device, dtype: torch.dtype):
-    """Give an empty model its weights."""
+def _load(
+    model: nn.Module,
+    state: Mapping[str, StoredTensor],
+    name: str,
+    device: torch.device | str,
+    precision: Callable[[str], torch.dtype],
+    channels_last: Callable[[str], bool] = lambda key: False,
+):
+    """Give an empty model its weights.
+
+    Args:
+        precision: of the entry of a key, where it is no integer.
+        channels_last: whether the entry of a key is a convolution that is faster with its channels last.
+    """
     expected = model.state_dict()
     _check_fit(find_differences(expected, state), name)
 
     def read(key: str) -> Tensor:
         slot = expected[key]
-        return state[key].read(device, dtype if slot.is_floating_point() else slot.dtype)
+        own = state[key].read(device, precision(key) if slot.is_floating_point() else slot.dtype)
+        if own.ndim == 4 and channels_last(key):
+            own = own.contiguous(memory_format=torch.channels_last)
+        return own
 
     largest_first = sorted(expected, key=lambda key: -state[key].nbytes)  # so that all readers end together
     with ThreadPoolExecutor(READERS) as pool:

@@ -11,8 +11,10 @@ import psutil
 import torch
 from torch import nn
 
-from ..device import DTYPES
+from ..device import DTYPES, decoder_dtype
 from ..model.config import VARConfig, VQVAEConfig
+from ..model.transformer import stored_dtype
+from ..model.vqvae import is_in_decoder
 from ..text import format_bytes
 from .checkpoint import Checkpoint
 
@@ -59,17 +61,19 @@ def need(
     Args:
         checkpoint: holds the transformer.
         vae: holds the VQVAE; the checkpoint's own where None.
-        dtype: precision of the transformer; the VQVAE is float32 always.
+        dtype: precision of the transformer.
         device: where they will be.
         batch_size: images of one generation (B). A GPU that is too small for all makes them in parts, so that 1 is the
             least that must fit.
     """
     vae = vae or checkpoint
     weights = working = 0
-    for tensor in (checkpoint.var_weights or {}).values():
-        weights += tensor.numel() * (dtype.itemsize if tensor.is_floating_point() else tensor.itemsize)
-    for tensor in (vae.vae_weights or {}).values():
-        weights += tensor.numel() * (FLOAT_BYTES if tensor.is_floating_point() else tensor.itemsize)
+    decoder = decoder_dtype(torch.device(device), dtype)
+    for key, tensor in (checkpoint.var_weights or {}).items():
+        weights += tensor.numel() * (stored_dtype(key, dtype) if tensor.is_floating_point() else tensor).itemsize
+    for key, tensor in (vae.vae_weights or {}).items():
+        own = decoder if is_in_decoder(key) else torch.float32
+        weights += tensor.numel() * (own if tensor.is_floating_point() else tensor).itemsize
     together = 1 if torch.device(device).type == "cpu" else batch_size
     if checkpoint.var_config is not None:
         working += key_value_bytes(checkpoint.var_config, dtype) * batch_size

@@ -12,7 +12,7 @@ import torch
 
 from ..checkpoints.checkpoint import count_parameters
 from ..checkpoints.folder import default_folder, list_checkpoints
-from ..device import choose_device, choose_dtype, describe, prepare_device
+from ..device import choose_device, choose_dtype, decoder_dtype, describe
 from ..model.config import VARConfig, VQVAEConfig
 from ..model.transformer import VAR
 from ..model.vqvae import VQVAE
@@ -51,7 +51,6 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--runs, --batch-sizes and --depth must be at least 1")
     device = choose_device(args.device)
     dtype = choose_dtype(device, args.dtype)
-    prepare_device(device)
     start = time.perf_counter()
     name, pipeline = random_pipeline(args.depth, device, dtype) if args.depth else load(args)
     synchronize(device)
@@ -95,8 +94,10 @@ def random_pipeline(depth: int, device: torch.device, dtype: torch.dtype) -> tup
     """A pipeline of the official sizes for a depth, with random weights, and its name."""
     torch.manual_seed(0)
     with torch.device(device):
-        model = VAR(VARConfig(depth=depth, embed_dim=64 * depth, num_heads=depth)).to(dtype)
+        model = VAR(VARConfig(depth=depth, embed_dim=64 * depth, num_heads=depth))
         vqvae = VQVAE(VQVAEConfig())
+    model.prepare(dtype)
+    vqvae.prepare_decoder(decoder_dtype(device, dtype))
     pipeline = VARPipeline(model.eval().requires_grad_(False), vqvae.eval().requires_grad_(False))
     return f"random depth {depth}", pipeline
 

@@ -15,9 +15,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import VARConfig
+from .linear import linear, linear_gelu
 
 NORM_EPS = 1e-6  # not in the weights
 MAX_LOG_SCALE = math.log(100)
+# What a transformer "in bfloat16" has in bfloat16: the large matrices inside of the blocks, nearly all of its bytes.
+# Whatever else it has is float32, as it is under autocast: biases, embeddings, the heads' scales, the last product.
+LARGE_WEIGHTS = ("mat_qkv.weight", "proj.weight", "fc1.weight", "fc2.weight", "ada_lin.1.weight")
+
+
+def stored_dtype(key: str, dtype: torch.dtype) -> torch.dtype:
+    """The precision of one entry, by its key, in a transformer that computes in `dtype`."""
+    return dtype if key.endswith(LARGE_WEIGHTS) else torch.float32
 
 
 class KeyValueCache:
@@ -74,7 +83,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, attn_bias: Tensor | None, cache: KeyValueCache | None) -> Tensor:
         batch, length, width = x.shape
         bias = torch.cat((self.q_bias, self.zero_k_bias, self.v_bias))
-        qkv = F.linear(x, self.mat_qkv.weight, bias).view(batch, length, 3, self.num_heads, -1)
+        qkv = linear(x, self.mat_qkv.weight, bias).view(batch, length, 3, self.num_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, L, D/H)
         if self.attn_l2_norm:
             scale = self.scale_mul_1H11.clamp_max(MAX_LOG_SCALE).exp()
@@ -83,7 +92,8 @@ class Attention(nn.Module):
         if cache is not None:
             k, v = cache.extend(self.block_index, k, v)  # each (B, H, L so far, D/H)
         h = attend(q, k, v, attn_bias, self.softmax_scale)  # (B, H, L, D/H)
-        return self.proj(h.transpose(1, 2).reshape(batch, length, width))  # (B, L, D)
+        h = h.transpose(1, 2).reshape(batch, length, width)  # (B, L, D)
+        return linear(h, self.proj.weight, self.proj.bias)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, attn_bias: Tensor | None, scale: float) -> Tensor:
@@ -106,12 +116,25 @@ class FeedForward(nn.Module):
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))  # (B, L, D)
+        h = linear_gelu(x, self.fc1.weight, self.fc1.bias)  # (B, L, D · ratio)
+        return linear(h, self.fc2.weight, self.fc2.bias)  # (B, L, D)
 
 
 def layer_norm(x: Tensor) -> Tensor:
     """Normalize the last dimension in float32, without learned scale or shift."""
     return F.layer_norm(x.float(), x.shape[-1:], eps=NORM_EPS)
+
+
+def modulated_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Normalize x (B, L, D), then scale and shift it, (B, 1, D) each; in float32."""
+    return torch.addcmul(shift, layer_norm(x), scale + 1)
+
+
+def project_condition(ada_lin: nn.Sequential, condition: Tensor, count: int) -> Tensor:
+    """So many modulations, float32 (B, 1, count, D), of classes (B, D), by SiLU and a linear layer."""
+    activation, projection = ada_lin
+    product = linear(activation(condition).to(projection.weight.dtype), projection.weight)  # (B, count · D)
+    return (product.float() + projection.bias.float()).view(len(condition), 1, count, -1)
 
 
 def drop_path(x: Tensor, rate: float) -> Tensor:
@@ -138,19 +161,23 @@ class Block(nn.Module):
         """The six modulations (B, 1, 6, D) of the classes; `shared` is the common part where AdaLN is shared."""
         if shared is not None:
             return self.ada_gss.float() + shared
-        return self.ada_lin(condition).float().view(condition.shape[0], 1, 6, -1)
+        return project_condition(self.ada_lin, condition, 6)
 
     def forward(
         self, x: Tensor, modulation: Tensor, attn_bias: Tensor | None = None, cache: KeyValueCache | None = None
     ) -> Tensor:
         gamma1, gamma2, scale1, scale2, shift1, shift2 = modulation.unbind(2)  # each (B, 1, D)
         dtype = self.attn.mat_qkv.weight.dtype
-        h = layer_norm(x) * (scale1 + 1) + shift1  # (B, L, D)
-        h = self.attn(h.to(dtype), attn_bias, cache).float() * gamma1  # (B, L, D)
-        x = x + (drop_path(h, self.drop_path_rate) if self.training and self.drop_path_rate else h)
-        h = layer_norm(x) * (scale2 + 1) + shift2  # (B, L, D)
-        h = self.ffn(h.to(dtype)).float() * gamma2  # (B, L, D)
-        return x + (drop_path(h, self.drop_path_rate) if self.training and self.drop_path_rate else h)
+        h = modulated_norm(x, scale1, shift1).to(dtype)  # (B, L, D)
+        x = self.add(x, self.attn(h, attn_bias, cache).float(), gamma1)  # (B, L, D)
+        h = modulated_norm(x, scale2, shift2).to(dtype)  # (B, L, D)
+        return self.add(x, self.ffn(h).float(), gamma2)  # (B, L, D)
+
+    def add(self, x: Tensor, branch: Tensor, gamma: Tensor) -> Tensor:
+        """Add a branch to the residual stream, both (B, L, D), scaled by gamma (B, 1, D); training may drop it."""
+        if self.training and self.drop_path_rate:
+            branch = drop_path(branch, self.drop_path_rate)
+        return torch.addcmul(x, branch, gamma)
 
 
 class HeadNorm(nn.Module):
@@ -162,7 +189,7 @@ class HeadNorm(nn.Module):
 
     def modulation(self, condition: Tensor) -> Tensor:
         """Scale and shift (B, 1, 2, D) of the classes."""
-        return self.ada_lin(condition).float().view(condition.shape[0], 1, 2, -1)
+        return project_condition(self.ada_lin, condition, 2)
 
 
 def block_causal_bias(levels: Tensor) -> Tensor:
@@ -214,6 +241,21 @@ class VAR(nn.Module):
         self.head = nn.Linear(width, config.vocab_size)
 
     @property
+    def device(self) -> torch.device:
+        """Where the transformer is."""
+        return self.word_embed.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision that it computes in; the small parts are float32 always."""
+        return self.blocks[0].attn.mat_qkv.weight.dtype
+
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Put what is large into the precision to compute in."""
+        for key, parameter in self.named_parameters():
+            parameter.data = parameter.data.to(stored_dtype(key, dtype))
+
+    @property
     def null_class(self) -> int:
         """Index of "no class", the last row of the class embedding."""
         return self.config.num_classes
@@ -226,7 +268,7 @@ class VAR(nn.Module):
         """
         shared = None
         if self.config.shared_adaln:
-            shared = self.shared_ada_lin(condition).float().view(condition.shape[0], 1, 6, -1)
+            shared = project_condition(self.shared_ada_lin, condition, 6)
         return Modulations(
             [block.modulation(condition, shared) for block in self.blocks], self.head_nm.modulation(condition)
         )
@@ -276,7 +318,8 @@ class VAR(nn.Module):
         if cache is not None:
             cache.advance(x.shape[1])
         scale, shift = modulations.head.unbind(2)  # each (B, 1, D)
-        return self.head((layer_norm(x) * (scale + 1) + shift).to(self.head.weight.dtype)).float()
+        h = modulated_norm(x, scale, shift).to(self.head.weight.dtype)  # (B, L, D)
+        return linear(h, self.head.weight, self.head.bias).float()
 
     def forward(self, class_labels: Tensor, inputs: Tensor) -> Tensor:
         """Teacher forcing: the logits of every scale, given the true tokens of the scales before it.

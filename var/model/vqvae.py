@@ -7,6 +7,7 @@ that read oddly (`nin_shortcut`, `block_1`, `attn_1`, `q`-less `qkv`, ...) are c
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,10 +16,21 @@ from .quantizer import MultiScaleQuantizer
 
 NORM_GROUPS = 32
 NORM_EPS = 1e-6  # not in the weights
+DECODER_KEYS = ("post_quant_conv.", "decoder.")
+
+
+def is_in_decoder(key: str) -> bool:
+    """Whether an entry of the VQVAE, by its key, only serves to decode."""
+    return key.startswith(DECODER_KEYS)
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(NORM_GROUPS, channels, eps=NORM_EPS)
+
+
+def silu(x: Tensor) -> Tensor:
+    """SiLU of a tensor that nobody else needs, in its own memory where no gradients are wanted."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 class ResidualBlock(nn.Module):
@@ -33,8 +45,8 @@ class ResidualBlock(nn.Module):
         self.nin_shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))  # (B, C_out, H, W)
-        h = self.conv2(F.silu(self.norm2(h)))  # (B, C_out, H, W)
+        h = self.conv1(silu(self.norm1(x)))  # (B, C_out, H, W)
+        h = self.conv2(silu(self.norm2(h)))  # (B, C_out, H, W)
         return self.nin_shortcut(x) + h
 
 
@@ -134,7 +146,7 @@ class Encoder(nn.Module):
             if hasattr(level, "downsample"):
                 h = level.downsample(h)
         h = self.mid(h)  # (B, ch·m, H/f, W/f)
-        return self.conv_out(F.silu(self.norm_out(h)))  # (B, C, H/f, W/f)
+        return self.conv_out(silu(self.norm_out(h)))  # (B, C, H/f, W/f)
 
 
 class Decoder(nn.Module):
@@ -161,7 +173,7 @@ class Decoder(nn.Module):
             h = level(h)  # (B, ch·m, H/2^i, W/2^i)
             if hasattr(level, "upsample"):
                 h = level.upsample(h)
-        return self.conv_out(F.silu(self.norm_out(h)))  # (B, 3, H, W)
+        return self.conv_out(silu(self.norm_out(h)))  # (B, 3, H, W)
 
 
 class VQVAE(nn.Module):
@@ -197,8 +209,14 @@ class VQVAE(nn.Module):
         return self.quantize.encode(self.encode_latent(images), patch_nums)
 
     def decode_latent(self, latent: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1] from a latent (B, C, N, N) that the quantizer summed up."""
-        return self.decoder(self.post_quant_conv(latent)).clamp(-1, 1)
+        """Images, float32 (B, 3, H, W) in [-1, 1], from a latent (B, C, N, N) that the quantizer summed up."""
+        features = self.post_quant_conv(latent.to(self.post_quant_conv.weight.dtype))  # (B, C, N, N)
+        return self.decoder(features).float().clamp(-1, 1).contiguous()
+
+    def prepare_decoder(self, dtype: torch.dtype) -> None:
+        """Put the decoder into a precision, and its convolutions into the layout that is fastest."""
+        for part in (self.post_quant_conv, self.decoder):
+            part.to(dtype=dtype, memory_format=torch.channels_last)
 
     def decode(self, tokens: Sequence[Tensor], patch_nums: Sequence[int]) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] from tokens, one int64 (B, n²) for each scale."""

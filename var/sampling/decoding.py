@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..device import free_memory, is_out_of_memory
+from ..device import computing, free_memory, is_out_of_memory
 from ..model.vqvae import VQVAE
 from .stopping import StopSignal, raise_if_set
 
@@ -41,7 +41,7 @@ def decode_parts(vqvae: VQVAE, latents: Sequence[Tensor], stop: StopSignal | Non
             raise_if_set(stop)
             images = None
             try:
-                with torch.inference_mode():
+                with computing(latent.device):
                     images = vqvae.decode_latent(latent[first : first + size]).add(1).mul(0.5)
             except RuntimeError as error:
                 if not is_out_of_memory(error) or size == 1:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..device import free_memory, is_out_of_memory
+from ..device import computing, free_memory, is_out_of_memory
 from ..model.quantizer import MultiScaleQuantizer, resize_area
 from ..model.transformer import VAR, KeyValueCache
 from .options import SamplingOptions
@@ -66,8 +66,7 @@ class Lane:
     """
 
     def __init__(self, model: VAR, options: SamplingOptions, images: range):
-        weight = model.word_embed.weight
-        device = weight.device
+        device = model.device
         labels = [model.null_class if label is None else label for label in options.class_labels]
         rows = labels[images.start : images.stop]
         has_classes = any(label != model.null_class for label in rows)
@@ -78,7 +77,7 @@ class Lane:
             rows = rows + [model.null_class] * len(images)
         self.condition = model.class_emb(torch.tensor(rows, device=device))  # (b or 2b, D)
         self.modulations = model.modulations(self.condition)
-        self.cache = KeyValueCache(model.config, len(rows), device, weight.dtype)
+        self.cache = KeyValueCache(model.config, len(rows), device, model.dtype)
         if options.seeded_by_image:
             self.draws = ImageDraws(options.seed[images.start : images.stop], device)
         else:
@@ -200,7 +199,7 @@ def generate(
                 ) from error
             size = (len(images) + 1) // 2
         if first < images.stop:  # outside of the handler, where the failed attempt's tensors are gone
-            free_memory(model.word_embed.weight.device)
+            free_memory(model.device)
 
 
 def generate_part(
@@ -213,22 +212,22 @@ def generate_part(
 ) -> Iterator[GeneratedScale]:
     """Sample some images of a batch; the arguments and what is yielded are those of `generate`.
 
-    The inference mode is entered for each step, not around the yields, where it would last on in the caller.
+    What holds while computing is entered for each step, not around the yields, where it would last on in the caller.
     """
     # Products of matrices round differently with the number of rows. On the CPU, where images with seeds of their own
     # must not depend on their neighbours, each is computed apart; it costs little there.
-    apart = options.seeded_by_image and model.word_embed.weight.device.type == "cpu"
+    apart = options.seeded_by_image and model.device.type == "cpu"
     groups = [range(i, i + 1) for i in images] if apart else [images]
-    with torch.inference_mode():
+    with computing(model.device):
         lanes = [Lane(model, options, group) for group in groups]
     for scale_index in range(model.config.num_scales):
         tokens = None
-        with torch.inference_mode():
+        with computing(model.device):
             for lane in lanes:
                 lane.advance(model, quantizer, options, known, stop)
             if scale_index == model.config.num_scales - 1:
                 if not all(lane.finite for lane in lanes):
-                    dtype = str(model.word_embed.weight.dtype).removeprefix("torch.")
+                    dtype = str(model.dtype).removeprefix("torch.")
                     raise ValueError(
                         f"the transformer's output is not finite in {dtype}; use dtype=torch.float32 or a lower "
                         "cfg_scale, and if that does not help, the checkpoint's weights are damaged"
