@@ -1,11 +1,13 @@
 """`python app.py`: serve the page with the model in the box."""
 
 import os
+import signal
 import sys
 from dataclasses import replace
 
 from var.ui.options import PageOptions, read_options
-from var.ui.serving import bypass_proxy, choose_port, provide_folder
+from var.ui.server_folder import server_folder
+from var.ui.serving import bypass_proxy, choose_port
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -13,16 +15,17 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = read_options(arguments, os.environ)
         bypass_proxy(options.host)
-        provide_folder()
-        # Imported here, so that --help and a wrong argument answer at once, and Gradio finds its folder.
-        from var.device import choose_device
-        from var.ui.page import create_page, launch_options
-
-        choose_device(options.device)
         report_folder(options)
-        page = create_page(options.checkpoints, options.device, options)
-        port = choose_port(options.host, options.port)
-        page.launch(**launch_options(replace(options, port=port)))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder goes then, too
+        with server_folder():
+            # Imported here, so that --help and a wrong argument answer at once, and Gradio finds its folder.
+            from var.device import choose_device
+            from var.ui.page import create_page, launch_options
+
+            choose_device(options.device)
+            page = create_page(options.checkpoints, options.device, options)
+            port = choose_port(options.host, options.port)
+            page.launch(**launch_options(page, replace(options, port=port)))
     except (ValueError, OSError) as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2

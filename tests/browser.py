@@ -52,7 +52,7 @@ def serve(checkpoints: Path, temporary: Path, options=None) -> Iterator[str]:
     os.environ["GRADIO_TEMP_DIR"] = str(temporary)
     page = create_page(checkpoints, "cpu", options)
     try:
-        _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+        _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_options(page))
         yield address
     finally:
         page.close()

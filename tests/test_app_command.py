@@ -27,9 +27,13 @@ def free_port():
 def test_serves_the_page_at_the_given_port(tmp_path):
     write_trainer_file(tmp_path / "a.pth", optimizer=False)
     port = free_port()
-    with serving_app("--checkpoints", tmp_path, "--port", port, "--device", "cpu") as address:
+    environment = dict(os.environ, GRADIO_TEMP_DIR=str(tmp_path / "temporary"))
+    arguments = ("--checkpoints", tmp_path, "--port", port, "--device", "cpu")
+    with serving_app(*arguments, environment=environment) as address:
         assert f":{port}" in address
         assert "a.pth" in urlopen(address).read().decode()
+        assert list((tmp_path / "temporary").glob("var-server-*"))
+    assert not list((tmp_path / "temporary").glob("var-server-*"))
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path):

@@ -59,7 +59,7 @@ def test_two_models_stay_in_memory(visit):
     ("endpoint", "others"), [("/inspect", {}), ("/generate", {"class_labels": [0]}), ("/compare", {})]
 )
 def test_endpoints_take_no_uploaded_checkpoint(client, checkpoints, endpoint, others):
-    with pytest.raises(AppError, match="takes no uploads"):
+    with pytest.raises(AppError, match="takes no uploaded checkpoints"):
         client.predict(checkpoint=handle_file(checkpoints / "other.pth"), **others, api_name=endpoint)
 
 

@@ -1,13 +1,12 @@
 """What the page needs of the machine that serves it."""
 
 import errno
-import os
 import socket
 
 import pytest
 
 from var.ui import serving
-from var.ui.serving import FIRST_PORT, bypass_proxy, choose_port, describe_problem, provide_folder
+from var.ui.serving import FIRST_PORT, bypass_proxy, choose_port, describe_problem
 
 
 def test_the_first_free_port_is_taken(monkeypatch):
@@ -64,25 +63,3 @@ def test_a_proxy_that_needs_a_package_is_one_sentence(monkeypatch):
     monkeypatch.setattr(serving, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="ALL_PROXY names a SOCKS proxy, for which a package is missing"):
         bypass_proxy("127.0.0.1", {"ALL_PROXY": "socks5://proxy:1080"})
-
-
-def test_a_folder_of_anothers_is_left_for_an_own_one(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    (tmp_path / "gradio").write_text("not a folder")
-    environment = {}
-    provide_folder(environment)
-    folder = environment["GRADIO_TEMP_DIR"]
-    assert os.path.dirname(folder) == str(tmp_path) and os.path.isdir(folder)
-
-
-def test_a_folder_that_can_be_used_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    environment = {}
-    provide_folder(environment)
-    assert environment == {} and list((tmp_path / "gradio").iterdir()) == []
-
-
-def test_a_named_folder_that_cannot_be_used_is_said(tmp_path):
-    (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(ValueError, match="GRADIO_TEMP_DIR is .*file, where no file can be made"):
-        provide_folder({"GRADIO_TEMP_DIR": str(tmp_path / "file")})

@@ -8,6 +8,7 @@ from PIL import Image
 
 from var.engine.catalog import Catalog
 from var.engine.models import Loading
+from var.engine.uploads import UploadLimits, Uploads
 from var.outputs.recipe import Recipe, save_png
 from var.sampling.options import SamplingOptions
 from var.ui.history.kept_runs import KeptRun, Source
@@ -26,7 +27,13 @@ def cache(tmp_path):
 def catalog(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "a.pth").touch()
-    return Catalog(tmp_path / "checkpoints")
+    return Catalog(tmp_path / "checkpoints", Uploads(tmp_path / "cache" / "uploads"))
+
+
+def upload(catalog, name):
+    with catalog.uploads.receive("visitor") as receiving:
+        (receiving.folder / name).touch()
+    return receiving.folder / name
 
 
 def write_run(folder, catalog, checkpoint="a.pth"):
@@ -55,11 +62,16 @@ def test_a_comparison_of_checkpoints_comes_back(catalog, cache):
 
 
 def test_an_upload_comes_back(catalog, cache):
-    (cache / "mine.pth").touch()
-    uploads = {"mine.pth (uploaded)": str(cache / "mine.pth"), "gone.pth": str(cache / "gone.pth")}
+    path = upload(catalog, "mine.pth")
+    uploads = {"mine.pth (uploaded)": str(path), "gone.pth": str(path.parent / "gone.pth")}
     run = write_run(cache, catalog, "mine.pth (uploaded)")
     (found,), kept = from_text(to_text([run], uploads), catalog, cache)
-    assert kept == {"mine.pth (uploaded)": str(cache / "mine.pth")} and found.sources[0].path == cache / "mine.pth"
+    assert kept == {"mine.pth (uploaded)": str(path)} and found.sources[0].path == path
+
+
+def test_no_upload_comes_back_where_none_are_taken(catalog, cache):
+    catalog.uploads.limits = UploadLimits(checkpoints=False)
+    assert from_text(to_text([], {"mine.pth": str(upload(catalog, "mine.pth"))}), catalog, cache) == ([], {})
 
 
 def test_images_stay_when_their_checkpoint_is_gone(catalog, cache):
@@ -75,10 +87,12 @@ def test_a_run_whose_images_are_gone_is_left_out(catalog, cache):
 
 def test_files_of_other_folders_are_not_looked_at(catalog, cache, tmp_path):
     run = write_run(tmp_path, catalog)
-    secret = {"mine.pth": str(catalog.folder / "a.pth"), "up.pth": f"{cache}/../checkpoints/a.pth"}
+    inside = upload(catalog, "mine.pth").parent
+    (cache / "made.pth").touch()
+    (inside / "link.pth").symlink_to(catalog.folder / "a.pth")
+    secret = {"mine.pth": str(catalog.folder / "a.pth"), "up.pth": f"{inside}/../../../checkpoints/a.pth"}
+    secret |= {"made.pth": str(cache / "made.pth"), "link.pth": str(inside / "link.pth")}
     assert from_text(to_text([run], secret), catalog, cache) == ([], {})
-    (cache / "link.pth").symlink_to(catalog.folder / "a.pth")
-    assert from_text(to_text([], {"mine.pth": str(cache / "link.pth")}), catalog, cache) == ([], {})
 
 
 @pytest.mark.parametrize(
@@ -129,8 +143,7 @@ def test_a_run_that_is_none_is_left_out(catalog, cache, changes):
 
 
 def test_uploads_come_back_beside_runs_of_another_version(catalog, cache):
-    (cache / "mine.pth").touch()
-    uploads = {"mine.pth (uploaded)": str(cache / "mine.pth")}
+    uploads = {"mine.pth (uploaded)": str(upload(catalog, "mine.pth"))}
     text = json.dumps({"runs": [{"files": [], "checkpoint": "a.pth"}], "uploads": uploads})
     assert from_text(text, catalog, cache) == ([], uploads)
 

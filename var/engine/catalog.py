@@ -14,6 +14,7 @@ from ..checkpoints.folder import (
     list_checkpoints,
 )
 from ..text import clean_name
+from .uploads import Uploads
 
 MAX_TRIED = 20  # newest files that are looked into for one to open with
 
@@ -23,10 +24,12 @@ class Catalog:
 
     Args:
         folder: the checkpoints folder; it need not exist yet.
+        uploads: the files that visitors upload; None where there are none.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, uploads: Uploads | None = None) -> None:
         self.folder = folder
+        self.uploads = uploads or Uploads(folder / ".uploads")
         self._looking = threading.Lock()
         self._known: dict[Path, tuple[Fingerprint, EntryDescription]] = {}
 

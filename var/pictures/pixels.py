@@ -51,8 +51,8 @@ def open_image(path: str | Path, name: str | None = None) -> Image.Image:
             return upright(image, name=name)
     except UnidentifiedImageError as error:
         raise ValueError(f"{name} is no picture that can be read here. Use a {', '.join(FORMATS)} file.") from error
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{name} is not there, or no longer.") from error
     except Image.DecompressionBombError as error:
         most = MOST_PIXELS // 1_000_000
         raise ValueError(f"{name} is too large; at most {most} million pixels are read. Make it smaller.") from error

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from ..engine.catalog import Catalog
 from ..engine.exports import remove_folder
 from ..engine.models import ModelHolder
 from ..engine.pace import Pace
 from ..engine.queue import Line
+from ..engine.uploads import UploadLimits, Uploads
 from .api.endpoints import add_endpoints
 from .checkpoint.events import wire_changed_file, wire_checkpoint
 from .checkpoint.export_events import wire_export
@@ -22,6 +24,7 @@ from .compare.panel import create_compare_panel
 from .edit.events import EDIT_TAB, wire_edit
 from .edit.panel import create_edit_panel
 from .events import MODEL_QUEUE
+from .guard import guarding, refuse_addresses
 from .history.panel import create_history_panel
 from .history.visit import wire_memory, wire_reload
 from .images.generate import wire_generation, wire_shortcut
@@ -58,7 +61,11 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         The page, to be launched with `launch_options()`.
     """
     options = options or PageOptions()
-    catalog = Catalog(checkpoints)
+    limits = UploadLimits(
+        *(round(size * GB) for size in (options.largest_upload, options.visitor_uploads, options.all_uploads)),
+        checkpoints=options.uploads,
+    )
+    catalog = Catalog(checkpoints, Uploads(Path(get_upload_folder()) / "uploads", limits))
     catalog.look_for(LOOKING_SECONDS)
     holder = ModelHolder(checkpoints, device, options.keep)
     first = first_choice(catalog, holder)
@@ -119,13 +126,16 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         compared = wire_compare(blocks, parts, view, wanted)
         wire_memory(parts, [made, edited, compared, view.uploaded])
     blocks._queue.sleep_when_free = QUEUE_SECONDS
+    blocks.uploads = catalog.uploads
+    refuse_addresses(blocks)
     return blocks
 
 
-def launch_options(options: PageOptions | None = None) -> dict[str, Any]:
-    """Return how the page is launched.
+def launch_options(page: gr.Blocks, options: PageOptions | None = None) -> dict[str, Any]:
+    """Return how a page is launched.
 
     Args:
+        page: of `create_page`.
         options: where it is served; None for a free port of this machine.
     """
     options = options or PageOptions()
@@ -140,5 +150,6 @@ def launch_options(options: PageOptions | None = None) -> dict[str, Any]:
         "css_paths": style_sheets(),
         "footer_links": ["api", "settings"],
         "run_history": False,
+        "app_kwargs": guarding(page.uploads, options),
         "max_file_size": round(options.largest_upload * GB),
     }

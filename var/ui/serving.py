@@ -1,17 +1,12 @@
-"""What a page needs of the machine that serves it: a free port, a way past proxies to itself, a folder for files."""
+"""What a page needs of the machine that serves it: a free port, and a way past proxies to itself."""
 
-import atexit
 import errno
 import os
-import shutil
 import socket
-import tempfile
 from collections.abc import MutableMapping
 from importlib.util import find_spec
-from pathlib import Path
 
 FIRST_PORT, NUM_PORTS = 7860, 100  # tried where none is asked for
-FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -91,30 +86,3 @@ def bypass_proxy(host: str, environment: MutableMapping[str, str] = os.environ) 
         excepted = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
         value = ",".join(filter(None, [excepted, "localhost", "127.0.0.1", host]))
         environment |= {"no_proxy": value, "NO_PROXY": value}
-
-
-def provide_folder(environment: MutableMapping[str, str] = os.environ) -> None:
-    """See to it that uploads and images can be written.
-
-    Gradio keeps them in the folder `gradio` among the temporary files, which all users of a machine share: it belongs
-    to whoever came first. Others get a folder of their own, which is removed at the end.
-
-    Args:
-        environment: `GRADIO_TEMP_DIR` is set in it where Gradio's own choice would not do.
-
-    Raises:
-        ValueError: the folder that the variable names cannot be used.
-    """
-    named = environment.get(FOLDER_VARIABLE)
-    folder = Path(named or Path(tempfile.gettempdir(), "gradio"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return
-    except OSError as error:
-        if named:
-            raise ValueError(
-                f"{FOLDER_VARIABLE} is {folder}, where no file can be made ({error.strerror}); name a folder of yours"
-            ) from error
-    environment[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="gradio-")
-    atexit.register(shutil.rmtree, environment[FOLDER_VARIABLE], ignore_errors=True)

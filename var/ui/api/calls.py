@@ -11,6 +11,7 @@ from gradio_client.utils import is_file_obj_with_meta
 
 from ...engine.catalog import Catalog
 from ...outputs.recipe import option_names
+from ...text import clean_name
 from ..html import USER_ERRORS, error_text
 
 
@@ -30,20 +31,16 @@ def api_errors(catalog: Catalog, checkpoint: Any) -> Iterator[None]:
         raise gr.Error(escape(text, quote=False), print_exception=False) from error
 
 
-def named_file(catalog: Catalog, checkpoint: Any, uploads: bool = True) -> tuple[str, Path]:
+def named_file(catalog: Catalog, checkpoint: Any) -> tuple[str, Path]:
     """Return the name and the path of the checkpoint that a call asks for; raises for anything else.
 
     Args:
         catalog: the checkpoints that a call may name.
         checkpoint: what the call gives: a name, a file that it uploaded, or "" for the default.
-        uploads: whether files may be uploaded.
     """
     if is_file_obj_with_meta(checkpoint):
-        if not uploads:
-            raise ValueError("This server takes no uploads. Name a file of its checkpoints folder.")
-        # Gradio has made sure that this path lies among the files uploaded to it.
-        path = Path(checkpoint["path"])
-        return checkpoint.get("orig_name") or path.name, path
+        path = catalog.uploads.checkpoint(checkpoint["path"])
+        return clean_name(str(checkpoint.get("orig_name") or path.name)), path
     if not isinstance(checkpoint, str | None):
         raise ValueError("checkpoint must be the name of a file in the checkpoints folder, or handle_file(...) of one.")
     return checkpoint or catalog.default() or "", catalog.resolve(checkpoint)

@@ -35,7 +35,7 @@ def inspect_endpoint(catalog: Catalog, options: PageOptions) -> Handler:
             found: what `python -m var inspect FILE --json` prints, files by their names alone.
         """
         with api_errors(catalog, checkpoint):
-            name, path = named_file(catalog, checkpoint, options.uploads)
+            name, path = named_file(catalog, checkpoint)
             found = read_checkpoint(path, weights or None)
             problem = None
             try:
@@ -73,7 +73,7 @@ def export_endpoint(catalog: Catalog, holder: ModelHolder, options: PageOptions)
         with api_errors(catalog, checkpoint):
             if not options.exports:
                 raise ValueError("This server hands out no weights.")
-            name, path = named_file(catalog, checkpoint, options.uploads)
+            name, path = named_file(catalog, checkpoint)
             order = ExportOrder(name, path, format, dtype, Loading(weights or None))
             order.check()
             pair = holder.open(path, order.loading)

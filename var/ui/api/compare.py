@@ -83,7 +83,7 @@ def compare_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options:
                 job runs, after each scale and without files: scale, num_scales, images_done and num_images.
         """
         with api_errors(catalog, checkpoint), TemporaryDirectory() as folder:
-            name, path = named_file(catalog, checkpoint, options.uploads)
+            name, path = named_file(catalog, checkpoint)
             description = holder.describe(path)
             sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
             base = base_cell(name, class_label, seed, len(description.class_names), sampling)

@@ -76,7 +76,7 @@ def named_order(
     catalog: Catalog, options: PageOptions, checkpoint: Any, *arguments: Any, edit: Edit | None = None
 ) -> tuple[str, Order]:
     """Return the name of the checkpoint that a call asks for, and its order; `arguments` are those of `Order`."""
-    name, path = named_file(catalog, checkpoint, options.uploads)
+    name, path = named_file(catalog, checkpoint)
     return name, Order(path, *arguments, edit=edit)
 
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from ...engine.models import Loading
 from ..events import AGAIN, AT_ONCE, BESIDE, hear_of
-from ..html import error_banner, hint_line
+from ..html import USER_ERRORS, error_banner, hint_line
 from ..parts import Parts, Updates
 from .panel import (
     Choice,
@@ -91,6 +91,11 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         path: str, uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
     ) -> Iterator[Updates]:
         """Add an uploaded file to the session's list and choose it, if it is a checkpoint."""
+        try:
+            catalog.uploads.checkpoint(path)
+        except USER_ERRORS as error:
+            yield {panel.upload: None, panel.problem: error_banner(str(error))}
+            return
         name, with_upload = add_file(uploads, f"{Path(path).name} (uploaded)", path)
         is_latest = view.begin(request.session_hash, name)
         yield {panel.found: reading_line(name), panel.upload: None}
@@ -105,7 +110,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
             yield from view.take(name, with_upload, loaded, loading, replace(loading, weights=None), is_latest)
             return
         if kind == "other":
-            Path(path).unlink(missing_ok=True)
+            catalog.uploads.remove(path)
             with_upload = uploads
         if is_latest():
             yield view.refuse(choice, with_upload, loaded, loading)

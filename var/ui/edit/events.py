@@ -67,7 +67,7 @@ def wire_edit(
                 panel.upload: None,
             }
         finally:
-            Path(path).unlink(missing_ok=True)
+            parts.catalog.uploads.remove(path)
 
     def sent(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Updates:
         """Show an image of a run; its settings come along, but for the seed, which would draw the same once more."""

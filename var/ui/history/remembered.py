@@ -12,6 +12,7 @@ from ...comparing.comparison import MOST_CELLS
 from ...engine.catalog import Catalog
 from ...engine.models import Loading
 from ...engine.runs import MOST_IMAGES
+from ...engine.uploads import Uploads
 from ...outputs.recipe import from_png
 from ...text import clean_name
 from ..checkpoint.panel import folders_of
@@ -87,7 +88,7 @@ def from_text(text: str, catalog: Catalog, cache: Path) -> tuple[list[KeptRun], 
     try:
         told = read(text)
         found = list(told["uploads"].items())[:MOST_UPLOADS]
-        uploads = {str(name): path for name, path in found if is_kept(path, cache)}
+        uploads = {str(name): path for name, path in found if is_upload(path, catalog.uploads)}
         told_runs = list(told["runs"])[:MOST_RUNS]
     except NONSENSE:
         return [], {}
@@ -146,6 +147,11 @@ def read_label(told: str) -> str:
 def text_or_none(value: Any) -> str | None:
     """Return a text as it is; None for anything else."""
     return value if isinstance(value, str) else None
+
+
+def is_upload(path: Any, uploads: Uploads) -> bool:
+    """Whether a path is that of an uploaded checkpoint that may be used."""
+    return uploads.limits.checkpoints and isinstance(path, str) and uploads.holds(path)
 
 
 def is_kept(path: Any, cache: Path) -> bool:

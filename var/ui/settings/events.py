@@ -105,7 +105,7 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
         except USER_ERRORS as error:
             return None, hint_line(error_text(error, Path(path))), None
         finally:
-            Path(path).unlink(missing_ok=True)
+            parts.catalog.uploads.remove(path)
 
     def read_link(uploads: dict[str, str], told: str, request: gr.Request) -> Wanted | None:
         wanted = from_query(dict(request.query_params)) or settings_from(told)

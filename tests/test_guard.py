@@ -1,0 +1,205 @@
+"""What stands before Gradio's server: hosts, uploads, addresses in place of files, and what is switched off."""
+
+import json
+import socket
+import time
+
+import httpx
+import pytest
+from browser import serve
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+from tiny import write_trainer_file
+
+from var.ui.guard import MAX_BODY, allowed_hosts, names_an_address
+from var.ui.options import PageOptions
+
+LOCAL = {"localhost", "127.0.0.1", "::1"}
+PATIENCE = 200  # looks at a folder, a moment apart
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (PageOptions(), LOCAL),
+        (PageOptions(host="127.0.0.2"), LOCAL | {"127.0.0.2"}),
+        (
+            PageOptions(host="::1", allowed_host=("Demo.Example:443", "b.example.")),
+            LOCAL | {"demo.example", "b.example"},
+        ),
+        (PageOptions(root_path="https://demo.example/var"), LOCAL | {"demo.example"}),
+        (PageOptions(host="0.0.0.0"), None),
+        (PageOptions(host="0.0.0.0", allowed_host=("demo.example",)), LOCAL | {"0.0.0.0", "demo.example"}),
+    ],
+)
+def test_hosts_that_a_server_answers_to(options, expected):
+    assert allowed_hosts(options.host, options.allowed_host, options.root_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "is_address"),
+    [
+        ([{"path": "http://example.com/a.pth", "meta": {"_type": "gradio.FileData"}}], True),
+        ([{"a": [{"path": " HTTPS://example.com"}]}], True),
+        ([{"path": "/tmp/a:b.png"}, {"path": "C:\\a.png"}, {"path": 3}, "http://example.com", None], False),
+    ],
+)
+def test_an_address_in_place_of_a_file_is_seen(value, is_address):
+    assert names_an_address(value) == is_address
+
+
+@pytest.fixture(scope="module")
+def temporary(tmp_path_factory):
+    return tmp_path_factory.mktemp("gradio")
+
+
+@pytest.fixture(scope="module")
+def address(temporary, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    write_trainer_file(folder / "fruits64.pth", optimizer=False)
+    with serve(folder, temporary, PageOptions(uploads=False, visitor_uploads=0.002)) as address:
+        yield address.rstrip("/")
+
+
+@pytest.fixture(scope="module")
+def config(address):
+    return httpx.get(f"{address}/config").json()
+
+
+def upload(address, name, content):
+    return httpx.post(f"{address}/gradio_api/upload", files={"files": (name, content)})
+
+
+def call_handler(address, config, elem_id, event, value):
+    """Call a handler of the page as its browser would; returns what it answers."""
+    component = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == elem_id)
+    called = next(part for part in config["dependencies"] if [component, event] in part["targets"] and part["inputs"])
+    data = [value if number == component else None for number in called["inputs"]]
+    body = {"data": data, "fn_index": called["id"], "session_hash": "visitor"}
+    if not called["queue"]:
+        return httpx.post(f"{address}/gradio_api/run/predict", json=body).text
+    httpx.post(f"{address}/gradio_api/queue/join", json=body).raise_for_status()
+    with httpx.stream("GET", f"{address}/gradio_api/queue/data?session_hash=visitor", timeout=120) as stream:
+        return "\n".join(stream.iter_lines())
+
+
+def is_emptied(folder):
+    for _ in range(PATIENCE):
+        if not any(folder.rglob("*")):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"host": "evil.example", "origin": "http://evil.example"},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"host": ""},
+    ],
+)
+def test_browsers_that_ask_for_another_host_get_no_answer(address, headers):
+    answers = [
+        httpx.get(f"{address}/config", headers=headers),
+        httpx.post(f"{address}/gradio_api/upload", headers=headers, files={"files": ("a.png", b"")}),
+    ]
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert "--allowed-host" in answers[0].text
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]"])
+def test_browsers_of_this_machine_do(address, name):
+    port = address.rpartition(":")[2]
+    headers = {"host": f"{name}:{port}", "origin": f"http://{name}:{port}"}
+    assert httpx.get(f"{address}/config", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("route", ["file=http://127.0.0.1:1/a", "file/https://127.0.0.1/a", "deep_link?session_hash=a"])
+def test_routes_that_nothing_here_uses_are_closed(address, route):
+    assert httpx.get(f"{address}/gradio_api/{route}").status_code == 404
+    assert httpx.post(f"{address}/gradio_api/component_server", files={"files": b"a"}).status_code == 404
+
+
+def test_a_call_has_a_largest_size(address):
+    call = f"{address}/gradio_api/queue/join"
+    assert httpx.post(call, content=b" " * (MAX_BODY + 1)).status_code == 413
+    assert httpx.post(call, content=(b" " * 1_000_000 for _ in range(MAX_BODY // 1_000_000 + 1))).status_code == 413
+
+
+def test_an_upload_that_breaks_off_is_deleted(address, temporary):
+    host, port = address.removeprefix("http://").split(":")
+    head = 'Content-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+    request = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 1500000\r\n"
+    request += f"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n{head}"
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(request.encode() + b"a" * 1_000_000)
+        for _ in range(PATIENCE):
+            if any(path.is_file() for path in (temporary / "uploads").rglob("*")):
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("nothing was written")
+    assert is_emptied(temporary / "uploads")
+    assert not list(temporary.glob("tmp*"))
+
+
+def test_uploads_have_a_sum_and_what_is_refused_is_deleted(address, temporary):
+    answer = upload(address, "a.png", b"a" * 3_000_000)
+    assert answer.status_code == 413 and "keeps 2.0 MB of a visitor's uploads" in answer.text
+    assert httpx.post(f"{address}/gradio_api/upload", content=b"nothing").status_code == 400
+    assert is_emptied(temporary / "uploads")
+
+
+def file_data(path):
+    return {"path": path, "orig_name": "a.png", "meta": {"_type": "gradio.FileData"}}
+
+
+def test_the_page_takes_no_uploaded_checkpoint_where_that_is_off(address, config, temporary):
+    path = upload(address, "a.pth", b"anything").json()[0]
+    assert "takes no uploaded checkpoints" in call_handler(address, config, "upload", "upload", file_data(path))
+    told = json.dumps({"runs": [], "uploads": {"a.pth": path}})
+    back = next(part for part in config["dependencies"] if "sessionStorage.getItem" in str(part["js"]))
+    body = {"data": [told, None], "fn_index": back["id"], "session_hash": "other"}
+    answer = httpx.post(f"{address}/gradio_api/run/predict", json=body).json()
+    assert '"a.pth"' not in json.dumps([value for value in answer["data"] if value != told])
+
+
+def test_the_same_picture_of_two_visitors_is_two_files(address, config, tmp_path, temporary):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    one, other = (upload(address, "a.png", content).json()[0] for _ in range(2))
+    assert one != other
+    shown = call_handler(address, config, "edit-upload", "upload", file_data(one))
+    assert "data:image/png" in shown
+    assert "a.png is not there, or no longer" in call_handler(address, config, "edit-upload", "upload", file_data(one))
+    assert "data:image/png" in call_handler(address, config, "edit-upload", "upload", file_data(other))
+
+
+def test_no_handler_deletes_what_was_not_uploaded(address, config, temporary):
+    image = temporary / "made" / "image.png"
+    image.parent.mkdir()
+    Image.new("RGB", (8, 8)).save(image)
+    for part in ("edit-upload", "restore", "upload"):
+        call_handler(address, config, part, "upload", file_data(str(image)))
+    assert image.is_file()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "arguments"),
+    [
+        ("/generate", {"class_labels": [0], "checkpoint": file_data("http://127.0.0.1:1/a.pth")}),
+        ("/edit", {"image": file_data("https://127.0.0.1:1/a.png"), "mask": None, "class_labels": [0]}),
+    ],
+)
+def test_addresses_in_place_of_files_are_not_fetched(address, endpoint, arguments):
+    with pytest.raises(AppError, match="fetches no addresses"):
+        Client(address, verbose=False).predict(**arguments, api_name=endpoint)
+
+
+def test_nor_by_a_handler_without_a_name(address, config):
+    answer = call_handler(address, config, "edit-upload", "upload", file_data("http://127.0.0.1:1/a.png"))
+    assert "fetches no addresses" in answer

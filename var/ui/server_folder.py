@@ -1,0 +1,71 @@
+"""The folder of a running server: all that visitors upload and make lies in it, and it goes when the server ends."""
+
+import getpass
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+VARIABLE = "GRADIO_TEMP_DIR"  # where Gradio keeps its files
+PREFIX = "var-server-"
+LOCK = ".lock"
+
+
+@contextmanager
+def server_folder(environment: MutableMapping[str, str] = os.environ) -> Iterator[Path]:
+    """Make a folder for what a server keeps while it runs, and have Gradio keep its files there.
+
+    It is deleted in the end. What servers left behind that were killed is deleted by the next one: each holds a lock
+    on its folder, which ends with its process.
+
+    Args:
+        environment: says in which folder it is made, as `GRADIO_TEMP_DIR`; among the machine's temporary files where
+            that is not set.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    before = environment.get(VARIABLE)
+    parent = Path(before or tempfile.gettempdir())
+    prefix = f"{PREFIX}{user()}-"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(parent / f".{prefix}lock"):  # no other server looks at a folder that is not locked yet
+            remove_abandoned(parent, prefix)
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            lock = FileLock(folder / LOCK)
+            lock.acquire()
+    except OSError as error:
+        raise OSError(
+            f"No folder for uploads and images can be made in {parent} ({error.strerror or error}). Set {VARIABLE} to "
+            "a folder that you may write to."
+        ) from error
+    environment[VARIABLE] = str(folder)
+    try:
+        yield folder
+    finally:
+        if before is None:
+            del environment[VARIABLE]
+        else:
+            environment[VARIABLE] = before
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_abandoned(parent: Path, prefix: str) -> None:
+    """Delete the folders of servers that no longer run."""
+    for folder in parent.glob(f"{prefix}*"):
+        try:
+            with FileLock(folder / LOCK, timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+        except (Timeout, OSError):
+            continue  # its server runs, or it is not ours
+
+
+def user() -> str:
+    """Return what tells this user of the machine from others."""
+    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
