@@ -384,7 +384,7 @@ def _safetensors() -> Iterator[tuple[str, bytes, str | None]]:
     yield "offsets of 2^64", entry(data_offsets=[2**64, 2**64 + 4]), ""
     yield "offsets beyond the file", entry(data_offsets=[100, 104]), "beyond its end"
     yield "size of another kind of number", entry(dtype="F64"), ""
-    yield "unknown kind of number", entry(dtype="F4"), "cannot be understood"
+    yield "unknown kind of number", entry(dtype="f4"), "cannot be understood"
     yield "kind of number that is a list", entry(dtype=["F32"]), "cannot be understood"
     yield "sizes as text", entry(shape="1"), ""
     yield "sizes as a number", entry(shape=1), ""

@@ -215,6 +215,23 @@ def _ema_pytorch() -> State:
     }
 
 
+def _lightning_averaging() -> dict:
+    """With Lightning's WeightAveraging, which puts the averages in the place of the weights."""
+    return {
+        **_lightning(lambda: TwoModels("model", seed=EMA_SEED).state_dict())(),
+        "current_model_state": OrderedDict(TwoModels("model").state_dict()),
+        "averaging_state": {"n_averaged": torch.tensor(9)},
+    }
+
+
+def _ema_of_a_module() -> State:
+    """A Lightning module that has ema-pytorch's EMA as a part, and its model beside it."""
+    return {
+        **{f"model.{key}": value for key, value in var_state().items()},
+        **{f"ema.{key}": value for key, value in _ema_pytorch().items()},
+    }
+
+
 def _deepspeed() -> dict:
     return {
         "module": var_state(),
@@ -352,6 +369,22 @@ FILES = {
     ),
     "averaged model": LayoutFile(_torch(_averaged), "state dict", ""),
     "ema_pytorch": LayoutFile(_torch(_ema_pytorch), "state dict", "ema_model", ("var",), "ema", 0, ("raw weights",)),
+    "ema_pytorch beside the model": LayoutFile(
+        _torch(lambda: {"model": var_state(), "opt": optimizer_state(var_state()), "ema": _ema_pytorch(), "step": 40}),
+        *("wrapped state dict", "ema.ema_model", ("var",), "ema", 0, ("optimizer", "raw weights"), {"global_step": 40}),
+    ),
+    "an EMA that keeps both": LayoutFile(
+        _torch(lambda: {"ema": {"model": var_state(), "shadow": var_state(EMA_SEED)}}),
+        *("wrapped state dict", "ema.shadow", ("var",), "ema", 0, ("raw weights",)),
+    ),
+    "Lightning, ema_pytorch": LayoutFile(
+        _torch(_lightning(_ema_of_a_module), "last.ckpt"),
+        *("Lightning", "state_dict.ema.ema_model", ("var",), "ema", 0, ("optimizer", "raw weights"), LIGHTNING),
+    ),
+    "Lightning, averaged weights": LayoutFile(
+        _torch(_lightning_averaging, "last.ckpt"),
+        *("Lightning", "state_dict.model", ("var",), "ema", 0, ("optimizer", "raw weights"), LIGHTNING),
+    ),
     "DeepSpeed": LayoutFile(
         _torch(_deepspeed, "mp_rank_00_model_states.pt"), "wrapped state dict", "module", training={"global_step": 40}
     ),

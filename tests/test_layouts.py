@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from layout_files import EMA_SEED, FILES, RAW_SEED, parameters_alone, vae_state, var_state
+from safetensors.torch import save_file
 from tiny import stored, tiny_states
 
 from var.checkpoints.checkpoint import read_checkpoint
 from var.checkpoints.layouts import LAYOUTS, find_state_dicts
+from var.checkpoints.load import check
 from var.checkpoints.state_dicts import MAX_DEPTH, official_name
 from var.errors import CheckpointError
 from var.formats.open import FileContent
@@ -241,6 +243,41 @@ def test_tensors_that_are_not_plain_are_refused(tmp_path, tensor):
     torch.save({**var_state(), "head.weight": tensor}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match=r"head\.weight is .*not an ordinary tensor"):
         read_checkpoint(tmp_path / "a.pth")
+
+
+UNUSUAL = {
+    "U32": torch.zeros(3, dtype=torch.uint32),
+    "U64": torch.zeros((), dtype=torch.uint64),
+    "C64": torch.zeros(3, dtype=torch.complex64),
+    "U8": torch.zeros(5056, dtype=torch.uint8),
+    "I64": torch.zeros((), dtype=torch.int64),
+    "one number": torch.ones(1),
+}
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_side_tensors_that_cannot_be_weights_are_left_out(tmp_path, name, suffix):
+    state = {**var_state(), "data.random_state": UNUSUAL[name], "steps_done": UNUSUAL[name].clone()}
+    path = tmp_path / f"a.{suffix}"
+    save_file(state, path) if suffix == "safetensors" else torch.save(state, path)
+    checkpoint = read_checkpoint(path)
+    check(checkpoint)
+    assert same(checkpoint.var_state, var_state())
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_weights_of_a_kind_that_weights_do_not_have_are_refused(tmp_path, suffix):
+    state = {**var_state(), "head.weight": torch.zeros(64, 64, dtype=torch.complex64)}
+    path = tmp_path / f"a.{suffix}"
+    save_file(state, path) if suffix == "safetensors" else torch.save(state, path)
+    with pytest.raises(CheckpointError, match=r"head\.weight is .*not an ordinary tensor"):
+        read_checkpoint(path)
+
+
+def test_more_weights_than_the_model_has_are_not_left_out():
+    state = {**stored(var_state()), **stored({"extra.weight": torch.zeros(2)})}
+    assert "extra.weight" in find(state).var_weights
 
 
 def circle() -> dict:

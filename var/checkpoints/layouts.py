@@ -132,6 +132,7 @@ def find_state_dicts(content: FileContent, weights: str | None = None) -> StateD
         # alone, it may be a part of a whole that has a name of its own
         raise CheckpointError(variant if var else describe_foreign(content.payload, _states(containers)))
     main, main_twin = (var, var_twin) if var is not None else (vae, vae_twin)
+    averaged = {model.kind for model in models if model.is_ema} & {model.kind for model in models if not model.is_ema}
     training, class_names = _provenance(content, main)
     return StateDicts(
         layout=_layout(main, content)[0].name,
@@ -144,7 +145,7 @@ def find_state_dicts(content: FileContent, weights: str | None = None) -> StateD
         ignored=sum_ignored(
             containers,
             [state for state in (var_weights, vae_weights) if state is not None],
-            [twin for twin in (var_twin, vae_twin) if twin is not None and not twin.is_ema],
+            [model for model in models if model.kind in averaged],
         ),
     )
 

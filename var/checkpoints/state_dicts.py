@@ -6,11 +6,12 @@ Nothing is taken for granted of the content: any value may be of any kind, hold 
 import re
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import CheckpointError
 from ..formats.pickles import StandIn
 from ..formats.tensors import StoredTensor
+from ..text import one_line
 
 StateDict = dict[str, StoredTensor]
 
@@ -20,7 +21,15 @@ MARKS = {
     VAR: ("class_emb.weight", "pos_start", "pos_1LC", "lvl_embed.weight", "word_embed.weight", "head.weight"),
     VQVAE: ("quantize.embedding.weight", "encoder.conv_in.weight", "decoder.conv_in.weight", "quant_conv.weight"),
 }
-VQVAE_ROOTS = frozenset(("encoder", "decoder", "quantize", "quant_conv", "post_quant_conv"))
+# The parts that each model is made of. What is beside them and cannot be a weight is left alone.
+ROOTS = {
+    VAR: frozenset(
+        """word_embed class_emb pos_start pos_1LC lvl_embed lvl_1L attn_bias_for_masking blocks shared_ada_lin head_nm
+        head""".split()
+    ),
+    VQVAE: frozenset("encoder decoder quantize quant_conv post_quant_conv".split()),
+}
+OWN_NAMES = frozenset("weight bias q_bias v_bias zero_k_bias scale_mul_1H11 ada_gss ema_vocab_hit_SV".split())
 # Parts that wrappers put into names, anywhere and repeatedly.
 WRAPPER_PARTS = frozenset(
     (
@@ -33,12 +42,13 @@ WRAPPER_PARTS = frozenset(
 )
 EMA_COUNTERS = frozenset(("n_averaged", "num_updates", "initted", "step", "decay"))  # beside the weights of an EMA
 
-OPTIMIZER, EMA, DISCRIMINATOR = "optimizer", "EMA weights", "discriminator"
+OPTIMIZER, EMA, RAW_WEIGHTS, DISCRIMINATOR = "optimizer", "EMA weights", "raw weights", "discriminator"
 LABELS = (
     (OPTIMIZER, re.compile(r"(?<![A-Za-z])opt(?![a-z])|[Oo]ptim(i[sz]er|(?![a-z]))|exp_avg")),
     (EMA, re.compile(r"(?<![A-Za-z])ema|Ema|EMA|[Ss]hadow|[Aa]veraged")),
     (DISCRIMINATOR, re.compile(r"(?<![A-Za-z])(disc|loss|lpips)|Disc|Loss|LPIPS")),
 )
+RAW = re.compile(r"(?<![A-Za-z])(online|raw|current)(?![a-z])")  # within an EMA: the weights that it averages
 USAGE_BUFFER = "ema_vocab_hit_SV"  # of the VQVAE, and no EMA of weights
 
 MAX_DEPTH = 12  # of containers in containers that are looked into; a trainer's optimizer has 6
@@ -88,22 +98,19 @@ class Model:
         container: the dict that holds its weights.
         prefix: what stands before each of its names in that dict, wrappers' parts left out; "" or text ending in ".".
         beside: what other models in the same dict are, with their prefixes.
+        is_ema: whether its weights are averages over the training.
     """
 
     kind: str
     container: Container
     prefix: str
     beside: list[tuple[str, str]] = field(default_factory=list, repr=False)
+    is_ema: bool = False
 
     @property
     def place(self) -> tuple[str, ...]:
         """The keys that lead to it, and the parts of its prefix."""
         return (*self.container.place, *(part for part in self.prefix.split(".") if part))
-
-    @property
-    def is_ema(self) -> bool:
-        """Whether its weights are averages over the training."""
-        return label_of(self.place) == EMA
 
     def owns(self, name: str) -> bool:
         """Whether a name in its dict is one of its own weights'."""
@@ -113,7 +120,7 @@ class Model:
         if root in EMA_COUNTERS or label_of((root,)) is not None:
             return False
         for kind, prefix in self.beside:
-            if prefix == self.prefix and (root in VQVAE_ROOTS) == (kind == VQVAE):
+            if prefix == self.prefix and (root in ROOTS[VQVAE]) == (kind == VQVAE):
                 return False
             if len(prefix) > len(self.prefix) and name.startswith(prefix):
                 return False
@@ -130,13 +137,10 @@ class Model:
             if not self.owns(name):
                 continue
             own = name[len(self.prefix) :]
-            if isinstance(value, StandIn):
-                if "." in own or own in MARKS[self.kind]:
-                    raise CheckpointError(
-                        f"{own} is an object of {value.name[:MAX_PART]}, not an ordinary tensor. Expected plain "
-                        "floating-point tensors: save the model's state_dict() with such."
-                    )
+            if not self._is_needed(own, value):
                 continue
+            if isinstance(value, StandIn):
+                raise CheckpointError(describe_object(own, value))
             if own in found:
                 raise CheckpointError(
                     f"The key {own} is there twice, with and without a wrapper's prefix (`module.`, `_orig_mod.`). "
@@ -144,6 +148,29 @@ class Model:
                 )
             found[own] = value
         return found
+
+    def _is_needed(self, name: str, value: StoredTensor | StandIn) -> bool:
+        """Whether something is, or stands for, one of its weights.
+
+        Within its own parts all tensors count, so that a changed model is not taken for it. Elsewhere whole numbers,
+        single numbers and objects are somebody's notes, such as a step or the state of a random generator.
+        """
+        if isinstance(value, StandIn):
+            return name.partition(".")[0] in ROOTS[self.kind] and name.rpartition(".")[2] in (
+                *OWN_NAMES,
+                *ROOTS[self.kind],
+            )
+        if name.partition(".")[0] in ROOTS[self.kind]:
+            return True
+        return value.is_floating_point() and value.numel() > 1
+
+
+def describe_object(name: str, value: StandIn) -> str:
+    """Say that something else stands where a weight should be, and what to do."""
+    return (
+        f"{one_line(name, MAX_PART)} is a {one_line(value.name, MAX_PART)}, not an ordinary tensor. Expected plain "
+        "floating-point tensors: save the model's state_dict() with such."
+    )
 
 
 def official_name(key: str) -> str:
@@ -202,7 +229,29 @@ def find_models(containers: Sequence[Container]) -> list[Model]:
         found += [model for model in models if label_of(model.place) != OPTIMIZER]
         if len(found) >= MAX_MODELS:
             break
-    return found[:MAX_MODELS]
+    found = found[:MAX_MODELS]
+    return [replace(model, is_ema=_is_ema(model, found)) for model in found]
+
+
+def _is_ema(model: Model, models: Sequence[Model]) -> bool:
+    """Whether a model's weights are averages over the training, by the names of what holds them.
+
+    What keeps an average may keep what it averages, too (ema-pytorch: `ema.ema_model` and `ema.online_model`): a name
+    says so, or of two models in it one is called an average itself.
+    """
+    place = model.place
+    outer = next((index for index, part in enumerate(place) if label_of((part,)) == EMA), None)
+    if outer is None:
+        # Lightning's WeightAveraging swaps them: the averages are under `state_dict` in its checkpoints
+        around = model.container.around()
+        return place[:1] == ("state_dict",) and "averaging_state" in around[0]
+    inside = place[outer + 1 :]
+    if label_of(inside) == EMA:
+        return True
+    if any(RAW.search(part) for part in inside):
+        return False
+    others = [other.place for other in models if other.kind == model.kind and other is not model]
+    return not any(other[: outer + 1] == place[: outer + 1] and label_of(other[outer + 1 :]) == EMA for other in others)
 
 
 _ALL_MARKS = tuple(mark for marks in MARKS.values() for mark in marks)
@@ -218,28 +267,29 @@ def _marked(name: str) -> Iterator[tuple[str, str]]:
                     yield kind, prefix
 
 
-def sum_ignored(containers: Sequence[Container], used: Sequence[StateDict], unused: Sequence[Model]) -> dict[str, int]:
+def sum_ignored(containers: Sequence[Container], used: Sequence[StateDict], twins: Sequence[Model]) -> dict[str, int]:
     """Bytes of what was not used, by what it is.
 
     Args:
         containers: all that the content holds.
         used: the weights that were taken.
-        unused: models whose EMA was taken instead.
+        twins: the models of which the file has both averaged and raw weights.
     """
     seen = {id(tensor.storage) for state in used for tensor in state.values()}
     total: Counter[str] = Counter()
     for container in containers:
         outer = label_of(container.place)
-        raw = [model for model in unused if model.container is container]
+        here = [model for model in twins if model.container is container]
         for key, value in container.items():
             if not isinstance(value, StoredTensor) or id(value.storage) in seen:
                 continue
             name = official_name(key) if isinstance(key, str) and len(key) <= MAX_NAME else ""
-            if outer is None and name in EMA_COUNTERS:
+            if outer in (None, EMA) and name.rpartition(".")[2] in EMA_COUNTERS:
                 continue
             seen.add(id(value.storage))
-            label = outer or label_of(name.split("."))
-            if label is None:
-                label = "raw weights" if any(model.owns(name) for model in raw) else "other tensors"
+            owner = next((model for model in here if model.owns(name)), None)
+            label = outer or label_of(name.split(".")) or "other tensors"
+            if owner is not None:
+                label = EMA if owner.is_ema else RAW_WEIGHTS
             total[label] += value.storage.nbytes
     return dict(total.most_common())

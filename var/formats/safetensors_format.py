@@ -1,11 +1,16 @@
-"""Files of the safetensors format: a JSON header that says where each tensor lies, and then their numbers."""
+"""Files of the safetensors format: a JSON header that says where each tensor lies, and then their numbers.
+
+Tensors of kinds that no weights have, such as U32, become stand-ins: what is not needed does no harm.
+"""
 
 import json
+import re
 from typing import Any
 
 import torch
 
 from ..errors import CheckpointError
+from .pickle_objects import StandIn
 from .tensors import MAX_DIMENSIONS, Storage, StoredTensor, TensorFile, contiguous_stride
 
 MAX_HEADER_BYTES = 4 << 20  # a model of depth 36 with its VQVAE has 0.2 MB
@@ -24,6 +29,7 @@ SAFETENSORS_DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+OTHER_DTYPE = re.compile(r"[A-Z]{1,4}[0-9]{1,3}(_[A-Z0-9]{1,8}){0,2}")  # U32, C64, F8_E8M0 and whatever comes
 
 
 def is_safetensors(start: bytes) -> bool:
@@ -31,7 +37,7 @@ def is_safetensors(start: bytes) -> bool:
     return len(start) > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 1 << 40
 
 
-def read_safetensors(file: TensorFile) -> tuple[dict[str, StoredTensor], dict[str, str]]:
+def read_safetensors(file: TensorFile) -> tuple[dict[str, StoredTensor | StandIn], dict[str, str]]:
     """Read the header.
 
     Returns:
@@ -61,7 +67,7 @@ def read_safetensors(file: TensorFile) -> tuple[dict[str, StoredTensor], dict[st
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
         raise CheckpointError("The safetensors header's metadata is no text: the file is damaged. Fetch it again.")
     tensors = {key: _tensor(file, 8 + length, key, entry) for key, entry in header.items()}
-    if sum(tensor.nbytes for tensor in tensors.values()) > file.size - 8 - length:
+    if sum(tensor.nbytes for tensor in tensors.values() if isinstance(tensor, StoredTensor)) > file.size - 8 - length:
         raise CheckpointError(
             f"The safetensors file has less data ({file.size:,} bytes) than its header says: it is cut short, damaged "
             "or still being written. Copy or download it again."
@@ -87,10 +93,13 @@ def _checked_shape(sizes: Any) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _tensor(file: TensorFile, data_start: int, key: str, entry: Any) -> StoredTensor:
+def _tensor(file: TensorFile, data_start: int, key: str, entry: Any) -> StoredTensor | StandIn:
     try:
-        dtype, shape = SAFETENSORS_DTYPES[entry["dtype"]], _checked_shape(entry["shape"])
+        kind, shape = entry["dtype"], _checked_shape(entry["shape"])
         start, end = entry["data_offsets"]
+        if kind not in SAFETENSORS_DTYPES and OTHER_DTYPE.fullmatch(kind):
+            return StandIn(f"tensor of {kind} numbers")
+        dtype = SAFETENSORS_DTYPES[kind]
         storage = Storage(file, dtype, end - start, data_start + start)
         tensor = StoredTensor(storage, dtype, shape, contiguous_stride(shape))
         fits = start >= 0 and tensor.nbytes == storage.nbytes
