@@ -15,6 +15,15 @@ TOUCH = "touch witness"  # in the folder in which the tests read the files
 COMMAND = encode(TOUCH)
 PYTHON = "open('witness', 'w').close()"
 SYSTEM = call(name("os", "system"), TOUCH)
+NAMED_ATTACKS = """
+    pkgutil.resolve_name doctest.debug_script logging.FileHandler torch._inductor.codecache.compile_file bdb.Bdb
+    trace.Trace.runctx code.InteractiveInterpreter idlelib.pyshell.ModifiedInterpreter
+    ensurepip._run_pip linecache.getlines
+    uuid._get_command_stdout tempfile.NamedTemporaryFile asyncio.create_subprocess_exec multiprocessing.Process
+    logging.config.listen pathlib.Path.write_text cgitb.lookup venv.create zipfile.ZipFile sqlite3.connect
+    torch.jit.unsupported_tensor_ops.execWrapper torch.utils.collect_env.run torch._dynamo.guards.GuardBuilder.get
+    torch.fx.experimental.symbolic_shapes.ShapeEnv.evaluate_guards_expression numpy.save builtins.setattr
+""".split()
 LARGE = 30_000  # more than a recursive walk survives
 MERSENNE = 2**61 - 1  # every multiple of it has the hash 0
 
@@ -63,12 +72,15 @@ def calls() -> Iterator[Case]:
     yield "marshal", call(name("marshal", "loads"), b"\xe3"), "marshal"
     yield "module of a module", call(stack_name("torch", "os.system"), TOUCH), "torch.os.system('touch witness')"
     yield "module of a function's module", call(stack_name("torch", "sys.modules.get"), "os"), "sys"
+    for attack in NAMED_ATTACKS:
+        module, _, attribute = attack.rpartition(".")
+        yield attack, call(name(module, attribute), TOUCH), f"would have called {attack}('touch witness')"
     yield "this project's own", call(name("var.hub.download", "resolve"), "hf://owner/repo/file"), None
     yield "a module that is not loaded", call(name("antigravity", "geohash"), 1.0, 2.0, b"x"), None
     yield "unicode look-alike", call(stack_name("оs", "system"), TOUCH), None
     yield "wide letters", call(stack_name("ｏｓ", "ｓｙｓｔｅｍ"), TOUCH), None
     yield "line break in the name", call(stack_name("os", "system\n\nusable yes"), TOUCH), ""
-    yield "half a letter in the name", call(stack_name("os", "system\ud800"), TOUCH), ""
+    yield "half a letter in the name", call(stack_name("os", "system\ud800"), TOUCH), "os.system?"
 
 
 def opcodes() -> Iterator[Case]:

@@ -53,7 +53,7 @@ def use(path: Path) -> tuple[str, str]:
         if checkpoint.vae_weights is not None:
             build_vqvae(checkpoint, "cpu")
         json.dumps(report, ensure_ascii=False, indent=2).encode()
-        return "loaded", checkpoint.summary()
+        return "loaded", " ".join((*checkpoint.warnings, checkpoint.summary()))
     except CheckpointError as error:
         json.dumps(describe_unreadable(str(path), error), ensure_ascii=False, indent=2).encode()
         return "refused", str(error)

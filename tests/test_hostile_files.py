@@ -95,8 +95,15 @@ def assert_cheap(reports: list[Report]) -> None:
 
 
 def assert_refused_well(reports: list[Report]) -> None:
-    """A refusal is one short line that names the file, what was found, and can be printed anywhere."""
-    assert [r.file.title for r in reports if r.file.said is not None and r.outcome == "loaded"] == []
+    """A refusal is one short line that names the file, what was found, and can be printed anywhere.
+
+    What may be an attack and is out of the weights' reach is loaded, and the same is said of it.
+    """
+    loaded = [(r.file, r.text) for r in reports if r.file.said is not None and r.outcome == "loaded"]
+    assert [(file.title, text) for file, text in loaded if not file.said or file.said not in text] == []
+    assert [
+        (file.title, text) for file, text in loaded if "may be an attack" not in text or not text.isprintable()
+    ] == []
     refused = [(r.file, r.text.replace(r.path, "FILE", 1)) for r in reports if r.outcome == "refused"]
     assert [(file.title, text) for file, text in refused if not text.startswith("FILE: ")] == []
     assert [(file.title, text) for file, text in refused if len(text) >= 600 or not text.isprintable()] == []

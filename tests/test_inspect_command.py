@@ -128,18 +128,41 @@ def test_objects_that_were_not_made_are_named(tmp_path, capsys):
     assert "objects  datetime.date: none was looked up, made or run" in capsys.readouterr().out
 
 
-def test_harmful_pickle_is_reported_and_never_run(tmp_path, capsys):
-    torch.save({"trainer": {"var_wo_ddp": tiny_states()[0]}, "args": Harmful(tmp_path / "witness")}, tmp_path / "a.pth")
-    assert main(["inspect", str(tmp_path / "a.pth")]) == 2
+@pytest.mark.parametrize(("place", "code"), [("args", 0), ("weights", 2)])
+def test_harmful_pickle_is_reported_and_never_run(tmp_path, capsys, place, code):
+    state, harmful = tiny_states()[0], Harmful(tmp_path / "witness")
+    payload = (
+        {"trainer": {"var_wo_ddp": state}, "args": harmful} if place == "args" else {**state, "head.bias": harmful}
+    )
+    torch.save(payload, tmp_path / "a.pth")
+    assert main(["inspect", str(tmp_path / "a.pth")]) == code
     output = capsys.readouterr()
     assert "would have called posix.system('touch" in output.out
-    assert "posix.system" in output.err
-    assert output.err.count("\n") == 1
-    assert main(["inspect", str(tmp_path / "a.pth"), "--json"]) == 2
-    report = json.loads(capsys.readouterr().out)
+    assert "may be an attack" in output.out + output.err
+    assert main(["inspect", str(tmp_path / "a.pth"), "--json"]) == code
+    output = capsys.readouterr()
+    report = json.loads(output.out)
     assert "posix.system" in report["pickle"]["globals"]
     assert report["pickle"]["calls"][0].startswith("posix.system('touch")
+    assert "posix.system" in " ".join([*report.get("warnings", []), output.err])
     assert not (tmp_path / "witness").exists()
+
+
+ODD_NAME = "\x1b[2J\u202egepj.\x07\u2066"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_what_a_file_says_is_harmless_in_a_terminal(tmp_path, capsys, options):
+    (tmp_path / ODD_NAME).mkdir()
+    path = tmp_path / ODD_NAME / f"{ODD_NAME}.pth"
+    args = {ODD_NAME: ODD_NAME, "class_names": [f"{ODD_NAME}{i}" for i in range(5)], "data_path": ODD_NAME}
+    torch.save({"trainer": {ODD_NAME: {"model": tiny_states()[0]}}, "args": args, "when": date(2024, 4, 3)}, path)
+    assert main(["inspect", str(path), *options]) == 0
+    (tmp_path / ODD_NAME / "text.pth").write_text("hello")
+    assert main(["inspect", str(tmp_path / ODD_NAME / "text.pth"), *options]) == 2
+    assert main(["inspect", str(tmp_path / ODD_NAME / "none.pth"), *options]) == 2
+    output = capsys.readouterr()
+    assert (output.out + output.err).replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize("name", ["none.pth", "text.pth", ".", "hf://owner"])

@@ -251,7 +251,6 @@ UNUSUAL = {
     "C64": torch.zeros(3, dtype=torch.complex64),
     "U8": torch.zeros(5056, dtype=torch.uint8),
     "I64": torch.zeros((), dtype=torch.int64),
-    "one number": torch.ones(1),
 }
 
 

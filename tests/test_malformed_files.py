@@ -123,19 +123,30 @@ def test_archive_without_the_data_of_a_weight(tmp_path):
     assert "damaged" in refusal(path)
 
 
-@pytest.mark.parametrize("where", ["args", "top", "weights"])
-def test_code_in_a_checkpoint_never_runs(tmp_path, where):
+@pytest.mark.parametrize("where", ["top", "weights"])
+def test_code_in_the_place_of_weights_is_refused_and_never_runs(tmp_path, where):
     witness = tmp_path / "it ran"
     harmful = Harmful(f"touch '{witness}'")
     state = tiny_states()[0]
     payload = {
-        "args": {"epoch": 1, "trainer": {"var_wo_ddp": state}, "args": harmful},
         "top": harmful,
         "weights": {**state, "head.bias": harmful},
     }[where]
     torch.save(payload, tmp_path / "a.pth")
     message = refusal(tmp_path / "a.pth")
     assert "system" in message
+    assert not witness.exists()
+
+
+def test_code_beside_the_weights_is_told_of_and_never_runs(tmp_path):
+    witness = tmp_path / "it ran"
+    payload = {"trainer": {"var_wo_ddp": tiny_states()[0]}, "args": Harmful(f"touch '{witness}'")}
+    torch.save(payload, tmp_path / "a.pth")
+    checkpoint = read_checkpoint(tmp_path / "a.pth")
+    (warning,) = checkpoint.warnings
+    assert f"would have called {os.system.__module__}.system" in warning
+    assert "may be an attack. Nothing of it was run" in warning
+    assert all(torch.equal(checkpoint.var_state[key], value) for key, value in tiny_states()[0].items())
     assert not witness.exists()
 
 

@@ -5,6 +5,7 @@ import collections
 import datetime
 import decimal
 import pickle
+import re
 import types
 from pathlib import PurePosixPath
 
@@ -79,6 +80,21 @@ def test_other_objects_become_stand_ins_without_state(protocol):
     assert read.value["b"] == 1
     assert read.stand_ins == ("test_pickles.Own",)
     assert read.harmful == ()
+
+
+@pytest.mark.parametrize("own", ["trace.model.Config", "code.nets.Args", "profile.Settings", "test.run.Options"])
+def test_somebodys_own_module_called_like_one_of_pythons_is_no_attack(own):
+    module, _, attribute = own.rpartition(".")
+    made = Raw(name(module, attribute) + encode(()) + b"\x81" + encode({"depth": 2}) + b"b")
+    read = read_pickle(pickled({"args": made}))
+    assert read.stand_ins == (own,)
+    assert read.attack is None
+
+
+@pytest.mark.parametrize("value", [datetime.date(2024, 4, 3), decimal.Decimal(1), re.compile("a"), slice(3)], ids=repr)
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_plain_objects_of_python_are_no_attack(value, protocol):
+    assert read_pickle(pickle.dumps(value, protocol)).attack is None
 
 
 def test_calls_are_written_down_with_their_arguments():

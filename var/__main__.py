@@ -5,13 +5,16 @@ import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TextIO
 
 from . import __version__
 from .errors import TrainingError
+from .text import printable
 
 COMMANDS = {
     "inspect": "show what is in a checkpoint, and whether it can be used",
@@ -61,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser, module = create_parser(argv)
     args = parser.parse_args(argv)
     try:
-        module.run(args)
+        with redirect_stdout(PlainOutput(sys.stdout)):
+            module.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -72,9 +76,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         sentence = describe_error(error, args)
         if sentence is None:
             raise
-        print(f"{parser.prog} {args.command}: {sentence}", file=sys.stderr)
+        print(f"{parser.prog} {args.command}: {printable(sentence)}", file=sys.stderr)
         return BAD_INPUT
     return 0
+
+
+class PlainOutput:
+    """Standard output of the commands, which quote what files say: nothing that they say can act on a terminal.
+
+    Args:
+        output: where the text goes; all that is not writing is asked of it.
+    """
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+
+    def write(self, text: str) -> int:
+        """Write text, with a question mark for each character beside line breaks that is not printable."""
+        self._output.write("\n".join(map(printable, text.split("\n"))))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._output, name)
 
 
 def create_parser(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, ModuleType | None]:

@@ -43,6 +43,12 @@ def clean_name(text: str) -> str:
     return line if len(line) <= MAX_NAME_LENGTH else line[: MAX_NAME_LENGTH - 1].rstrip() + "…"
 
 
+def printable(text: object) -> str:
+    """Return text with a question mark for each character that no terminal should get: escape sequences, line breaks,
+    signs that turn the direction of writing, halves of letters."""
+    return "".join(letter if letter.isprintable() or letter in JOINERS else "?" for letter in str(text))
+
+
 def one_line(value: object, limit: int | None = None) -> str:
     """Return text as one line that any terminal takes: a question mark for each character that is not printable.
 
@@ -50,10 +56,10 @@ def one_line(value: object, limit: int | None = None) -> str:
         value: text, or what is shown as `str` shows it.
         limit: most characters; what is longer is cut, and ends in "...". None for no limit.
     """
-    text = value if isinstance(value, str) else str(value)
+    text = str(value)
     if limit is not None:
         text = text[: 4 * limit]  # so that the rest is not looked at
-    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    line = printable(" ".join(text.split()))
     return line if limit is None or len(line) <= limit else f"{line[:limit]}..."
 
 

@@ -12,7 +12,7 @@ from ..errors import CheckpointError
 from ..formats.open import FileContent, open_file
 from ..formats.tensors import StoredTensor, paused_collection
 from ..model.config import VARConfig, VQVAEConfig
-from ..text import format_bytes, format_count, one_line
+from ..text import format_bytes, format_count, one_line, printable
 from .layouts import find_state_dicts
 from .sizes import infer_vae_config, infer_var_config
 
@@ -50,6 +50,8 @@ class Checkpoint:
         weights: "ema" or "raw" where the file has both, and these are the ones in use; otherwise None.
         ignored: what was left alone, such as "optimizer", and its bytes.
         stand_ins: classes and functions of which the file holds objects that were not made.
+        attack: what the file's pickle would have done elsewhere, where that may be an attack, in sentences; None
+            otherwise. Nothing of it was run, and the weights are out of its reach.
     """
 
     path: Path
@@ -67,6 +69,7 @@ class Checkpoint:
     weights: str | None = None
     ignored: dict[str, int] = field(default_factory=dict)
     stand_ins: tuple[str, ...] = ()
+    attack: str | None = None
 
     @cached_property
     def var_state(self) -> dict[str, Tensor] | None:
@@ -80,6 +83,11 @@ class Checkpoint:
     def vae_state(self) -> dict[str, Tensor] | None:
         """The same of the VQVAE."""
         return _mapped(self.vae_weights)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should know before they use the file, or open it elsewhere; a sentence or two each."""
+        return () if self.attack is None else (self.attack,)
 
     @property
     def num_parameters(self) -> int:
@@ -133,10 +141,11 @@ def read_checkpoint(path: str | Path, weights: str | None = None) -> Checkpoint:
     path = Path(path)
     with naming(path), paused_collection():
         content = open_file(path)
-        found = find_state_dicts(content, weights)
-        _check_amounts(content, found.var_weights, found.vae_weights)
-        var_config = infer_var_config(found.var_weights) if found.var_weights is not None else None
-        vae_config = infer_vae_config(found.vae_weights) if found.vae_weights is not None else None
+        with saying_attack(content.attack):
+            found = find_state_dicts(content, weights)
+            _check_amounts(content, found.var_weights, found.vae_weights)
+            var_config = infer_var_config(found.var_weights) if found.var_weights is not None else None
+            vae_config = infer_vae_config(found.vae_weights) if found.vae_weights is not None else None
     names = found.class_names
     if names is not None and (var_config is None or len(names) != var_config.num_classes):
         names = None
@@ -156,6 +165,7 @@ def read_checkpoint(path: str | Path, weights: str | None = None) -> Checkpoint:
         weights=found.weights,
         ignored=found.ignored,
         stand_ins=content.stand_ins,
+        attack=content.attack,
     )
 
 
@@ -190,7 +200,22 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {one_line(error)}") from error
+        raise CheckpointError(f"{printable(path)}: {one_line(error)}") from error
+
+
+@contextmanager
+def saying_attack(attack: str | None) -> Iterator[None]:
+    """Of a file that is refused and may be an attack, say that: nothing else about it matters as much.
+
+    Args:
+        attack: of `Checkpoint`.
+    """
+    try:
+        yield
+    except CheckpointError as error:
+        if attack is None:
+            raise
+        raise CheckpointError(attack) from error
 
 
 def count_parameters(state: Mapping[str, Tensor | StoredTensor]) -> int:

@@ -17,7 +17,7 @@ from ..formats.tensors import StoredTensor, paused_collection
 from ..model.config import VARConfig, VQVAEConfig
 from ..model.transformer import VAR, stored_dtype
 from ..model.vqvae import VQVAE, is_in_decoder
-from .checkpoint import Checkpoint, naming
+from .checkpoint import Checkpoint, naming, saying_attack
 from .folder import check_pair
 from .key_differences import KeyDifferences, find_differences
 
@@ -68,7 +68,7 @@ def build_var(checkpoint: Checkpoint, device: torch.device | str, dtype: torch.d
             f"{checkpoint.path}: the file holds a VQVAE alone. Expected a VAR transformer: choose its checkpoint, and "
             "give this file as its VQVAE."
         )
-    with naming(checkpoint.path), paused_collection():
+    with naming(checkpoint.path), saying_attack(checkpoint.attack), paused_collection():
         precision = partial(stored_dtype, dtype=dtype)
         return _load(empty_var(checkpoint.var_config), checkpoint.var_weights, "VAR", device, precision)
 
@@ -91,7 +91,7 @@ def build_vqvae(
             f"{checkpoint.path}: the file holds no VQVAE. Expected one with {_wanted_vae(checkpoint)}: give its file, "
             "too (`vae=`, on the command line `--vae`)."
         )
-    with naming(checkpoint.path), paused_collection():
+    with naming(checkpoint.path), saying_attack(checkpoint.attack), paused_collection():
         return _load(
             empty_vqvae(checkpoint.vae_config),
             checkpoint.vae_weights,
@@ -108,7 +108,7 @@ def check(checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: they cannot.
     """
-    with naming(checkpoint.path):
+    with naming(checkpoint.path), saying_attack(checkpoint.attack):
         for name, differences in find_model_differences(checkpoint).items():
             _check_fit(differences, name)
     check_pair(checkpoint, checkpoint)

@@ -8,6 +8,7 @@ from ..errors import CheckpointError
 from ..hub.addresses import is_hub_address, parse_address
 from ..hub.download import Progress
 from ..hub.known_models import OFFICIAL_REPO, OFFICIAL_VQVAE, KnownModel, find_known
+from ..text import printable
 from .checkpoint import Checkpoint, read_checkpoint
 from .folder import check_pair, find_vqvae, resolve
 
@@ -27,6 +28,12 @@ class OpenedPair:
     checkpoint: Checkpoint
     vae: Checkpoint | None = None
     vae_found: bool = False
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should know of the two files, a sentence or two each; the message names the second one."""
+        others = self.vae.warnings if self.vae is not None else ()
+        return (*self.checkpoint.warnings, *(f"{printable(self.vae.path.name)}: {warning}" for warning in others))
 
 
 def open_pair(

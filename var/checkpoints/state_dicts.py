@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import CheckpointError
-from ..formats.pickles import StandIn
+from ..formats.pickles import Global, StandIn
 from ..formats.tensors import StoredTensor
 from ..text import one_line
 
@@ -80,7 +80,7 @@ class Container:
         if not isinstance(self.content, Mapping):
             return
         for key, value in self.content.items():
-            if isinstance(value, StoredTensor | StandIn) and isinstance(key, str) and len(key) <= MAX_NAME:
+            if isinstance(value, StoredTensor | StandIn | Global) and isinstance(key, str) and len(key) <= MAX_NAME:
                 yield official_name(key), value
 
     def around(self) -> list[Mapping]:
@@ -139,7 +139,7 @@ class Model:
             own = name[len(self.prefix) :]
             if not self._is_needed(own, value):
                 continue
-            if isinstance(value, StandIn):
+            if isinstance(value, StandIn | Global):
                 raise CheckpointError(describe_object(own, value))
             if own in found:
                 raise CheckpointError(
@@ -149,23 +149,19 @@ class Model:
             found[own] = value
         return found
 
-    def _is_needed(self, name: str, value: StoredTensor | StandIn) -> bool:
+    def _is_needed(self, name: str, value: StoredTensor | StandIn | Global) -> bool:
         """Whether something is, or stands for, one of its weights.
 
-        Within its own parts all tensors count, so that a changed model is not taken for it. Elsewhere whole numbers,
-        single numbers and objects are somebody's notes, such as a step or the state of a random generator.
+        Within its own parts all tensors count, and floating-point ones elsewhere, so that a changed model is not taken
+        for it. The rest is somebody's notes, such as a step or the state of a random generator.
         """
-        if isinstance(value, StandIn):
-            return name.partition(".")[0] in ROOTS[self.kind] and name.rpartition(".")[2] in (
-                *OWN_NAMES,
-                *ROOTS[self.kind],
-            )
-        if name.partition(".")[0] in ROOTS[self.kind]:
-            return True
-        return value.is_floating_point() and value.numel() > 1
+        root, leaf = name.partition(".")[0], name.rpartition(".")[2]
+        if isinstance(value, StoredTensor):
+            return root in ROOTS[self.kind] or value.is_floating_point()
+        return root in ROOTS[self.kind] and (leaf in OWN_NAMES or leaf in ROOTS[self.kind])
 
 
-def describe_object(name: str, value: StandIn) -> str:
+def describe_object(name: str, value: StandIn | Global) -> str:
     """Say that something else stands where a weight should be, and what to do."""
     return (
         f"{one_line(name, MAX_PART)} is a {one_line(value.name, MAX_PART)}, not an ordinary tensor. Expected plain "

@@ -15,7 +15,7 @@ from ..checkpoints.plain_values import to_plain
 from ..errors import CheckpointError
 from ..formats.open import scan_pickle
 from ..formats.tensors import StoredTensor
-from ..text import format_bytes, format_count
+from ..text import JOINERS, format_bytes, format_count, printable
 from .model_arguments import DownloadBar
 
 SHOWN_NAMES = 8
@@ -77,6 +77,7 @@ def describe(checkpoint: Checkpoint, problem: CheckpointError | None = None, tru
         "stand_ins": list(checkpoint.stand_ins),
         "pickle": _describe_pickle(checkpoint.paths[0]) if checkpoint.stand_ins else {"globals": [], "calls": []},
         "summary": checkpoint.summary(),
+        "warnings": list(checkpoint.warnings),
         "usable": problem is None,
         "problem": str(problem) if problem is not None else None,
         "image_size": checkpoint.image_size,
@@ -136,15 +137,23 @@ def _describe_model(
 
 def _print(report: dict, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(report, ensure_ascii=False, indent=2))
+        print(_json(report))
     elif "summary" in report:
         _print_lines(_checkpoint_lines(report))
     elif report.get("pickle", {}).get("globals"):
         _print_lines([_file_line(report), *_pickle_lines(report), ("usable", "no")])
 
 
+def _json(report: dict) -> str:
+    """Letters as they are, so that people can read them; what no terminal should get is escaped, as JSON can."""
+    text = json.dumps(report, ensure_ascii=False, indent=2)
+    return "".join(
+        letter if letter.isprintable() or letter in f"\n{JOINERS}" else json.dumps(letter)[1:-1] for letter in text
+    )
+
+
 def _print_lines(lines: list[tuple[str, str]]) -> None:
-    print("\n".join(f"{name:<9}{value}" for name, value in lines))
+    print("\n".join(f"{name:<9}{printable(value)}" for name, value in lines))
 
 
 def _checkpoint_lines(report: dict) -> list[tuple[str, str]]:
@@ -166,6 +175,7 @@ def _checkpoint_lines(report: dict) -> list[tuple[str, str]]:
     training = report["training"]
     if "epoch" in training or "iter" in training:
         lines.append(("trained", ", ".join(f"{key} {training[key]}" for key in ("epoch", "iter") if key in training)))
+    lines += [("warning", warning) for warning in report["warnings"]]
     return [*lines, ("usable", "yes" if report["usable"] else "no")]
 
 

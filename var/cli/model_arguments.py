@@ -11,6 +11,7 @@ from ..checkpoints.memory import memory_problem
 from ..checkpoints.pair import open_pair
 from ..device import choose_device, choose_dtype
 from ..pipeline import VARPipeline
+from ..text import printable
 
 
 def add_weights_argument(parser: argparse.ArgumentParser) -> None:
@@ -60,12 +61,14 @@ def open_pipeline(file: str, args: argparse.Namespace) -> VARPipeline:
     dtype = choose_dtype(device, args.dtype)
     pair = open_pair(file, args.vae, [default_folder()], args.weights, progress=DownloadBar())
     if pair.vae_found:
-        print(f"VQVAE: {pair.vae.path}", file=sys.stderr)
+        print(f"VQVAE: {printable(pair.vae.path)}", file=sys.stderr)
+    for warning in pair.warnings:
+        print(f"{printable(file)}: {warning}", file=sys.stderr)
     problem = memory_problem(pair.checkpoint, pair.vae, device, dtype)
     if problem is not None:  # an estimate, so the attempt is left to whoever runs the command
-        print(f"{file}: {problem}", file=sys.stderr)
+        print(f"{printable(file)}: {problem}", file=sys.stderr)
     pipeline = VARPipeline.from_checkpoint(pair.checkpoint, vae=pair.vae, device=device, dtype=dtype)
     problem = describe_nonfinite(count_nonfinite(pipeline.var) | count_nonfinite(pipeline.vqvae))
     if problem is not None:
-        print(f"{file}: {problem}", file=sys.stderr)
+        print(f"{printable(file)}: {problem}", file=sys.stderr)
     return pipeline

@@ -122,7 +122,7 @@ def describe_pair(
         needed_bytes=need(checkpoint, pair.vae, dtype, device).total,
         facts=tuple((label, text) for label, text in facts if text),
         arguments=_arguments(checkpoint.training.get("args")),
-        notes=_notes(known, classes),
+        notes=(*_notes(known, classes), *pair.warnings),
     )
 
 

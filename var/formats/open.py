@@ -34,6 +34,7 @@ class FileContent:
         paths: the files that were read.
         num_bytes: their size together.
         stand_ins: names of classes and functions whose objects were replaced.
+        attack: what its pickle would have done elsewhere, in sentences, where that may be an attack; None otherwise.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class FileContent:
     paths: tuple[Path, ...] = ()
     num_bytes: int = 0
     stand_ins: tuple[str, ...] = ()
+    attack: str | None = None
 
 
 def open_file(path: Path) -> FileContent:
@@ -52,7 +54,7 @@ def open_file(path: Path) -> FileContent:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is no file of weights, or asks for code to be run; the message does not name the file.
+        CheckpointError: it is no file of weights; the message does not name the file.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file. Check the path.")
@@ -64,9 +66,8 @@ def open_file(path: Path) -> FileContent:
         return _open_shards(path)
     kind, content = _open_one(path)
     if isinstance(content, Unpickled):
-        if content.harmful:
-            raise CheckpointError(_describe_harmful(content))
-        return FileContent(kind, content.value, {}, (path,), path.stat().st_size, content.stand_ins)
+        size = path.stat().st_size
+        return FileContent(kind, content.value, {}, (path,), size, content.stand_ins, content.attack)
     tensors, metadata = content
     return FileContent(kind, tensors, metadata, (path,), path.stat().st_size)
 
@@ -115,16 +116,6 @@ def _open_one(path: Path) -> tuple[str, Unpickled | tuple[dict, dict]]:
     raise CheckpointError(describe_bytes(start, file.size))
 
 
-def _describe_harmful(content: Unpickled) -> str:
-    """Say what a pickle would have done; nothing of it was imported or run."""
-    would = [call for call in content.calls if call.split("(")[0] in content.harmful]
-    found = f"would have called {would[0][:200]}" if would else f"asks for {', '.join(content.harmful[:3])}"
-    return (
-        f"The file's pickle {found}, which no checkpoint does: it may be an attack. Nothing of it was run. Do not "
-        "open it with other programs; get the checkpoint from its author again, best as .safetensors."
-    )
-
-
 def _open_shards(index: Path) -> FileContent:
     """Open the files that an index names, as one; all lie in its folder."""
     places = read_index(index)
@@ -152,4 +143,5 @@ def _open_shards(index: Path) -> FileContent:
         (index, *(index.parent / name for name in shards)),
         index.stat().st_size + sum(shard.num_bytes for shard in shards.values()),
         tuple(sorted({name for shard in shards.values() for name in shard.stand_ins})),
+        next((shard.attack for shard in shards.values() if shard.attack is not None), None),
     )

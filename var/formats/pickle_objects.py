@@ -3,6 +3,7 @@
 Which names are known, as kinds of numbers or as the means of an attack, stands here, too; none is ever imported.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,27 +19,45 @@ SIZED = (str, bytes, bytearray)
 SCALARS = (str, int, float, bool, bytes, type(None))
 BUILTINS = ("builtins", "__builtin__")  # its name today, and in protocols 0 to 2
 PLAIN_NAMES = frozenset(f"{module}.{kind}" for module in BUILTINS for kind in ("object", "dict", "list", "int"))
-# It only makes the message: nothing at all is imported, whatever its name.
-HARMFUL_MODULES = frozenset(
+# What follows only makes the message: nothing at all is imported, whatever its name.
+HARMFUL_MODULES = frozenset(  # of which nothing at all belongs into a checkpoint
     """
     os posix nt subprocess _posixsubprocess sys importlib imp runpy pty shutil socket ctypes _ctypes pickle _pickle
-    cPickle dill cloudpickle joblib marshal code codeop webbrowser commands multiprocessing http urllib urllib2 ftplib
-    smtplib requests httpx aiohttp timeit pdb bdb cProfile profile trace pip ensurepip pydoc zipimport io _io
+    cPickle dill cloudpickle joblib marshal codeop webbrowser commands urllib2 requests httpx aiohttp pip
     """.split()
 )
 HARMFUL_BUILTINS = "eval exec execfile compile __import__ open file apply breakpoint globals setattr delattr".split()
 HARMFUL_NAMES = frozenset(
     [f"{module}.{name}" for module in ("builtins", "__builtin__") for name in HARMFUL_BUILTINS]
     + ["types.FunctionType", "types.CodeType", "types.LambdaType", "operator.methodcaller", "functools.reduce"]
-    + ["torch.load", "torch.serialization.load", "torch.jit.load", "numpy.load", "pandas.read_pickle"]
+    + ["torch.load", "torch.serialization.load", "pandas.read_pickle", "pandas.eval", "uuid._get_command_stdout"]
+    + [f"numpy.{name}" for name in "load save savez savetxt loadtxt genfromtxt fromfile memmap".split()]
 )
 HARMFUL_PACKAGES = (
-    *("torch.hub", "torch.utils.cpp_extension", "torch.package"),
-    *("numpy.f2py", "numpy.testing", "numpy.distutils"),
+    *("torch.hub", "torch.utils.cpp_extension", "torch.package", "torch.jit", "torch.fx", "torch._dynamo"),
+    *("torch._inductor", "torch._export", "torch.utils._config_module", "torch.utils.bottleneck", "torch.ops"),
+    *("torch.utils.collect_env", "torch.utils.data.datapipes", "torch.utils.model_zoo", "torch.classes"),
+    *("numpy.f2py", "numpy.testing", "numpy.distutils", "setuptools", "distutils", "_pytest", "IPython"),
 )
-
 # Modules that many others have imported, so that their contents can be had as `torch.os.system`.
 REACHABLE_MODULES = frozenset("os sys subprocess builtins __builtins__ importlib ctypes shutil pickle socket".split())
+# Modules of Python whose objects are plain data, or whose functions compute; all others are no part of a checkpoint.
+HARMLESS_MODULES = frozenset(
+    """
+    __future__ _codecs _collections _datetime _decimal _pydatetime _pydecimal _random abc argparse array bisect builtins
+    calendar cmath collections copy copyreg copy_reg dataclasses datetime decimal enum fractions functools hashlib heapq
+    ipaddress itertools json keyword locale math numbers operator pathlib pprint queue random re statistics string
+    struct textwrap threading time types typing unicodedata uuid warnings weakref zlib zoneinfo
+    """.split()
+)
+# Modules that have others inside; `trace`, which is none of them, has no `trace.model.Config`.
+PACKAGES = frozenset(
+    """
+    aiohttp asyncio cloudpickle collections concurrent ctypes curses dbm dill distutils email encodings ensurepip html
+    http httpx idlelib importlib joblib json lib2to3 logging multiprocessing os pathlib pip pydoc_data re requests
+    sqlite3 sysconfig tkinter tomllib unittest urllib venv wsgiref xml xmlrpc zipfile zoneinfo
+    """.split()
+)
 
 STORAGE_DTYPES = {
     "DoubleStorage": torch.float64,
@@ -197,11 +216,31 @@ def is_plain(name: str) -> bool:
     return name in BUILDERS or name in DTYPES or name.rpartition(".")[2] in STORAGE_DTYPES or name in PLAIN_NAMES
 
 
-def is_harmful(name: str) -> bool:
-    """Whether a global's full name is known as the means of an attack."""
-    return (
-        name.split(".")[0] in HARMFUL_MODULES
-        or name in HARMFUL_NAMES
-        or not REACHABLE_MODULES.isdisjoint(name.split(".")[1:-1])
-        or any(f"{name}.".startswith(f"{package}.") for package in HARMFUL_PACKAGES)
-    )
+def is_harmful(name: str, is_called: bool = True) -> bool:
+    """Whether a global's full name is the means of an attack, as far as a name tells.
+
+    Args:
+        name: module and name, joined by dots.
+        is_called: whether it is called with arguments; an object of a class that is only made and filled is not.
+    """
+    module, *inside = name.split(".")
+    if not REACHABLE_MODULES.isdisjoint(inside[:-1]) or name in HARMFUL_NAMES:
+        return True
+    if any(f"{name}.".startswith(f"{package}.") for package in HARMFUL_PACKAGES):
+        return True
+    is_python = module in HARMFUL_MODULES or module in sys.stdlib_module_names
+    if not is_python or _is_own_module(module, inside):
+        return False
+    if module in HARMFUL_MODULES:
+        return True
+    is_method = len(inside) > 1 and inside[-2][:1].isupper()
+    if module in HARMLESS_MODULES:
+        return is_called and is_method and not inside[-1].startswith("_")
+    return is_called or not inside or not inside[-1][:1].isupper()
+
+
+def _is_own_module(module: str, inside: Sequence[str]) -> bool:
+    """Whether a name is of somebody's own program, in a module called like one of Python's: `trace.model.Config`."""
+    if module in PACKAGES or len(inside) < 2:
+        return False
+    return inside[0].islower() and inside[0] not in sys.stdlib_module_names

@@ -55,6 +55,21 @@ class Unpickled:
     harmful: tuple[str, ...]
     num_bytes: int
 
+    @property
+    def attack(self) -> str | None:
+        """What the pickle would have done elsewhere, and what to do; None where nothing in it is harmful.
+
+        Nothing of it was imported or run.
+        """
+        if not self.harmful:
+            return None
+        would = next((call for call in self.calls if call.split("(")[0] in self.harmful), None)
+        found = f"would have called {would[:200]}" if would else f"asks for {', '.join(self.harmful[:3])}"
+        return (
+            f"The file's pickle {found}, which no checkpoint does: it may be an attack. Nothing of it was run. Do not "
+            "open it with other programs; get the checkpoint from its author again, best as .safetensors."
+        )
+
 
 def read_pickle(source: bytes | BinaryIO, find_storage: Callable[[Any], Storage | None] | None = None) -> Unpickled:
     """Read one pickle of any protocol.
@@ -90,6 +105,7 @@ class _Machine:
         self._find_storage = find_storage
         self._names: set[str] = set()
         self._calls: list[str] = []
+        self._called: set[str] = set()
         self._num_steps = 0
         self._memory = 0
 
@@ -113,7 +129,7 @@ class _Machine:
         """Hand over what is on the stack at the end."""
         (value,) = self.stack
         replaced = sorted(name for name in self._names if not is_plain(name))
-        harmful = tuple(name for name in replaced if is_harmful(name))
+        harmful = tuple(name for name in replaced if is_harmful(name, name in self._called))
         return Unpickled(value, tuple(replaced), tuple(self._calls), harmful, num_bytes)
 
     def push(self, value: Any) -> None:
@@ -151,7 +167,7 @@ class _Machine:
         self.push(Global(name))
 
     def call(self, target: Any, arguments: Sequence) -> Any:
-        """Return what takes the place of a call's result."""
+        """Return what takes the place of a call's result, or of an object that is made."""
         name = target.name if isinstance(target, Global | StandIn) else type(target).__name__
         build = BUILDERS.get(name) if isinstance(target, Global) else None
         if build is not None:
@@ -160,6 +176,8 @@ class _Machine:
                 + sum(len(argument) for argument in arguments if isinstance(argument, (*SIZED, list, tuple, dict)))
             )
             return build(self, *arguments)
+        if arguments:
+            self._called.add(name)
         if len(self._calls) < MAX_SHOWN_CALLS and not is_plain(name):
             self._calls.append(f"{name}({', '.join(map(shown, arguments[:8]))})"[:300])
         return StandIn(name)

@@ -82,8 +82,8 @@ def read_legacy(file: TensorFile) -> Unpickled:
     """
     start = io.BytesIO(file.read(0, min(file.size, MAX_PICKLE_BYTES)))
     magic = read_pickle(start)
-    if magic.harmful:
-        return magic  # whoever opens files refuses it
+    if magic.attack:
+        raise CheckpointError(magic.attack)
     if magic.value != LEGACY_MAGIC:
         raise CheckpointError(
             "This is a pickle, but none of torch.save. Expected a checkpoint saved with torch.save (.pth, .pt, .ckpt) "
