@@ -10,9 +10,11 @@ from PIL import Image
 from ..device import describe
 from ..errors import DataError
 from ..evaluation.measure import ClassFigures, Figures, SampleSettings, measure
-from ..pictures.pixels import contact_sheet, to_pil
+from ..pictures.pixels import to_pil
+from ..pictures.sheets import Grid, Headers, grid_sheet
 from ..pipeline import VARPipeline
 from ..sampling.options import SamplingOptions
+from ..text import clean_name
 from ..training.data import ImageData
 from ..training.loading import load_data
 from ..training.report import show
@@ -63,7 +65,9 @@ def run(args: argparse.Namespace) -> None:
         on_samples=(lambda images: pictures.extend(to_pil(images))) if args.sheet else (lambda _: None),
     )
     if args.sheet:
-        contact_sheet(pictures, columns=args.per_class, gap=2).save(args.sheet, format="PNG")
+        rows = [pictures[i : i + args.per_class] for i in range(0, len(pictures), args.per_class)]
+        names = [clean_name(name) for name in data.class_names]
+        grid_sheet([Grid(rows)], Headers(), Headers(labels=names)).save(args.sheet, format="PNG")
     if args.json:
         how = {
             "sampling": sampling,
@@ -104,9 +108,9 @@ def summary(figures: Figures) -> list[str]:
         )
     rows = [
         (f"reconstruction of {figures.num_held_out} held-out images", f"{figures.psnr:.2f} dB PSNR"),
-        (
-            f"  perceptual distance ({figures.perceptual_features})",
-            f"{figures.perceptual_distance:.4f}; {figures.halved_perceptual_distance:.4f} for half the size and back",
+        *(
+            (f"  distance in {name}", f"{of.reconstructed:.4f}; of half the size and back {of.halved:.4f}")
+            for name, of in figures.perceptual.items()
         ),
         ("classifier on held-out images", f"{figures.real_accuracy:.1%} named as they should"),
         (

@@ -60,6 +60,19 @@ class ClassFigures:
 
 
 @dataclass(frozen=True)
+class PerceptualFigures:
+    """Means over the held-out images of `perceptual_distances`.
+
+    Args:
+        reconstructed: to their reconstructions.
+        halved: to themselves at half the size and back, for a scale.
+    """
+
+    reconstructed: float
+    halved: float
+
+
+@dataclass(frozen=True)
 class Figures:
     """What was measured.
 
@@ -67,9 +80,8 @@ class Figures:
         num_samples: samples made.
         num_held_out: held-out images looked at.
         psnr: mean over the held-out images of the PSNR of their reconstruction, dB.
-        perceptual_distance: mean over the held-out images of `perceptual_distances` to their reconstruction.
-        halved_perceptual_distance: the same to the image at half the size and back, for a scale.
-        perceptual_features: the network that these two are measured in.
+        perceptual: how far the held-out images are from their reconstructions for a network, by its name: "classifier",
+            and "EfficientNet-lite0" where its package is installed, with which the tokenizer may have been trained.
         real_accuracy: share of held-out images that the classifier names as they should be, 0 to 1.
         sample_accuracy: the same of the samples.
         accuracy_ratio: samples' over held-out images'.
@@ -94,9 +106,7 @@ class Figures:
     num_samples: int
     num_held_out: int
     psnr: float
-    perceptual_distance: float
-    halved_perceptual_distance: float
-    perceptual_features: str
+    perceptual: dict[str, PerceptualFigures]
     real_accuracy: float
     sample_accuracy: float
     accuracy_ratio: float
@@ -173,7 +183,8 @@ def measure(
 
     chosen = torch.linspace(0, len(data.val) - 1, min(len(data.val), MAX_HELD_OUT)).round().long()
     held_out, rebuilt = Looked(), Looked()
-    psnr, perceptual, halved = [], [], []
+    networks = {"classifier": classifier.maps}
+    psnr, perceived = [], {name: [] for name in networks}
     with torch.inference_mode():
         for indices in progress(chosen.split(at_once), "held-out images"):
             images = load(data.val, indices)
@@ -182,9 +193,10 @@ def measure(
             rebuilt.look(classifier, again)
             squared = (again - images).div(2).square().mean((1, 2, 3))  # (B,)
             psnr.append(-10 * squared.clamp_min(1e-10).log10().cpu())
-            maps = classifier.maps(images)
-            perceptual.append(perceptual_distances(maps, classifier.maps(again)).cpu())
-            halved.append(perceptual_distances(maps, classifier.maps(halve(images))).cpu())
+            for name, network in networks.items():
+                maps = network(images)
+                distances = [perceptual_distances(maps, network(view)).cpu() for view in (again, halve(images))]
+                perceived[name].append(torch.stack(distances))  # (2, B)
 
     labels = torch.arange(num_classes).repeat_interleave(settings.per_class)
     samples = Looked()
@@ -222,9 +234,9 @@ def measure(
         num_samples=len(labels),
         num_held_out=len(chosen),
         psnr=torch.cat(psnr).mean().item(),
-        perceptual_distance=torch.cat(perceptual).mean().item(),
-        halved_perceptual_distance=torch.cat(halved).mean().item(),
-        perceptual_features="the classifier",
+        perceptual={
+            name: PerceptualFigures(*torch.cat(parts, dim=1).mean(1).tolist()) for name, parts in perceived.items()
+        },
         real_accuracy=real_accuracy,
         sample_accuracy=sample_accuracy,
         accuracy_ratio=sample_accuracy / max(real_accuracy, 1e-9),
