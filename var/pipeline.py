@@ -25,6 +25,7 @@ from .model.vqvae import VQVAE
 from .pictures.pixels import paste_kept, read_image, read_images, read_mask, to_pil
 from .sampling.decoding import Decoding, decode_latents, decode_parts
 from .sampling.options import SamplingOptions, is_whole, plain
+from .sampling.recordings import recordings_for
 from .sampling.sampler import Known, generate, keep_at_scales
 from .sampling.steps import Result, Step
 from .sampling.stopping import Stopped, StopSignal
@@ -71,6 +72,7 @@ class VARPipeline:
         self.image_size = model.config.patch_nums[-1] * vqvae.config.downsampling
         self.device = model.device
         self.dtype = model.dtype
+        self._recordings = recordings_for(model)
 
     @classmethod
     def from_checkpoint(
@@ -400,7 +402,7 @@ class VARPipeline:
         tokens: list[Tensor] = []  # of the parts that are done
         latents: list[list[Tensor]] = []  # of each part, the last one perhaps in progress, each (b, C, N, N)
         try:
-            for scale in generate(self.var, vqvae.quantize, options, known, stop):
+            for scale in generate(self.var, vqvae.quantize, options, known, stop, self._recordings):
                 result = None
                 if scale.scale_index == 0:  # of the next part, or of the same again where memory was too small
                     latents[len(tokens) :] = [[]]

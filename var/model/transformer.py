@@ -8,6 +8,7 @@ strictly here and ours load there.
 
 import math
 from collections.abc import Callable
+from copy import copy
 from typing import NamedTuple
 
 import torch
@@ -57,9 +58,11 @@ class KeyValueCache:
         """Call once a scale, after the last block."""
         self.length += num_tokens
 
-    def keep_first(self, batch_size: int) -> None:
-        """Forget the rows of the batch after the first so many."""
-        self.keys, self.values = self.keys[:, :batch_size], self.values[:, :batch_size]
+    def first(self, batch_size: int) -> "KeyValueCache":
+        """A cache of the first so many rows of the batch, in the same memory."""
+        part = copy(self)
+        part.keys, part.values = self.keys[:, :batch_size], self.values[:, :batch_size]
+        return part
 
 
 class Attention(nn.Module):

@@ -6,6 +6,7 @@ Source: arXiv 2404.02905, section 3, and the reference implementation's `autoreg
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +18,7 @@ from ..device import computing, free_memory, is_out_of_memory
 from ..model.quantizer import MultiScaleQuantizer, resize_area
 from ..model.transformer import VAR, KeyValueCache
 from .options import SamplingOptions
+from .recordings import Recordings, scale_logits
 from .stopping import StopSignal, raise_if_set
 from .tokens import BatchDraws, ImageDraws, draw_tokens, guide, keep_likely, soft_embedding
 
@@ -63,9 +65,10 @@ class Lane:
         model: the transformer.
         options: of the whole batch.
         images: which of the batch are in this lane.
+        recordings: of the transformer; None to compute without.
     """
 
-    def __init__(self, model: VAR, options: SamplingOptions, images: range):
+    def __init__(self, model: VAR, options: SamplingOptions, images: range, recordings: Recordings | None = None):
         device = model.device
         labels = [model.null_class if label is None else label for label in options.class_labels]
         rows = labels[images.start : images.stop]
@@ -77,7 +80,13 @@ class Lane:
             rows = rows + [model.null_class] * len(images)
         self.condition = model.class_emb(torch.tensor(rows, device=device))  # (b or 2b, D)
         self.modulations = model.modulations(self.condition)
-        self.cache = KeyValueCache(model.config, len(rows), device, model.dtype)
+        self.lent = ExitStack()  # until `close`
+        self.recording = recordings and self.lent.enter_context(recordings.lend(len(images), self.guided))
+        if self.recording is None:
+            self.cache = KeyValueCache(model.config, len(rows), device, model.dtype)
+        else:
+            self.recording.begin(self.condition, self.modulations)
+            self.cache = self.recording.cache
         if options.seeded_by_image:
             self.draws = ImageDraws(options.seed[images.start : images.stop], device)
         else:
@@ -86,13 +95,18 @@ class Lane:
         self.tokens: list[Tensor] = []  # one int64 (b, n²) a scale
         self.finite = torch.ones((), dtype=torch.bool, device=device)
 
+    def close(self) -> None:
+        """Give back what was lent; the lane is of no further use."""
+        self.lent.close()
+
     def drop_unconditional(self) -> None:
         """Go on with the conditional half alone."""
         batch_size = self.condition.shape[0] // 2
         self.guided = False
         self.condition = self.condition[:batch_size]
         self.modulations = self.modulations.first(batch_size)
-        self.cache.keep_first(batch_size)
+        self.cache = self.cache.first(batch_size)
+        self.recording = None
 
     def advance(
         self,
@@ -111,11 +125,13 @@ class Lane:
             self.drop_unconditional()
 
         features = None if self.latent is None else resize_area(self.latent, patch_num)  # (b, C, n, n)
-        x = model.embed_scale(features, self.condition, scale_index)
-        if self.guided and features is not None:
-            x = x.repeat(2, 1, 1)  # (2b, n², D)
-        check = partial(raise_if_set, stop)
-        logits = model.logits(x, self.modulations, cache=self.cache, before_block=check)  # (b or 2b, n², V)
+        if self.recording is not None:
+            raise_if_set(stop)
+            logits = self.recording.logits(features, scale_index)  # (b or 2b, n², V)
+        else:
+            check = partial(raise_if_set, stop)
+            rows = (self.condition, self.modulations, self.cache)
+            logits = scale_logits(model, features, *rows, scale_index, self.guided, check)  # (b or 2b, n², V)
         if self.guided:
             logits = guide(logits, here.guidance)  # (b, n², V)
         self.finite = self.finite & logits.isfinite().all()
@@ -162,6 +178,7 @@ def generate(
     options: SamplingOptions,
     known: Known | None = None,
     stop: StopSignal | None = None,
+    recordings: Recordings | None = None,
 ) -> Iterator[GeneratedScale]:
     """Sample a batch, scale by scale.
 
@@ -173,7 +190,8 @@ def generate(
         quantizer: of the VQVAE, on the same device.
         options: checked already.
         known: what to keep of a known image, in an edit.
-        stop: looked at before every block of the transformer.
+        stop: looked at before every block of the transformer; before every scale where the blocks are recorded.
+        recordings: of the transformer, to be used where they are faster; None to compute without.
 
     Yields:
         Each scale of the images of each part.
@@ -187,17 +205,20 @@ def generate(
     while first < options.batch_size:
         images = range(first, min(first + size, options.batch_size))
         try:
-            yield from generate_part(model, quantizer, options, known, stop, images)
+            yield from generate_part(model, quantizer, options, known, stop, recordings, images)
             first = images.stop
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            if len(images) == 1:
+            if recordings is not None and recordings.give_up():
+                size = len(images)  # once more, with the memory that recordings had
+            elif len(images) == 1:
                 raise torch.OutOfMemoryError(
                     "the memory is too small for even one image; free some of it, or use a smaller model, "
                     "dtype=torch.bfloat16 or device='cpu'"
                 ) from error
-            size = (len(images) + 1) // 2
+            else:
+                size = (len(images) + 1) // 2
         if first < images.stop:  # outside of the handler, where the failed attempt's tensors are gone
             free_memory(model.device)
 
@@ -208,6 +229,7 @@ def generate_part(
     options: SamplingOptions,
     known: Known | None,
     stop: StopSignal | None,
+    recordings: Recordings | None,
     images: range,
 ) -> Iterator[GeneratedScale]:
     """Sample some images of a batch; the arguments and what is yielded are those of `generate`.
@@ -218,19 +240,22 @@ def generate_part(
     # must not depend on their neighbours, each is computed apart; it costs little there.
     apart = options.seeded_by_image and model.device.type == "cpu"
     groups = [range(i, i + 1) for i in images] if apart else [images]
-    with computing(model.device):
-        lanes = [Lane(model, options, group) for group in groups]
-    for scale_index in range(model.config.num_scales):
-        tokens = None
+    with ExitStack() as closing:
         with computing(model.device):
-            for lane in lanes:
-                lane.advance(model, quantizer, options, known, stop)
-            if scale_index == model.config.num_scales - 1:
-                if not all(lane.finite for lane in lanes):
-                    dtype = str(model.dtype).removeprefix("torch.")
-                    raise ValueError(
-                        f"the transformer's output is not finite in {dtype}; use dtype=torch.float32 or a lower "
-                        "cfg_scale, and if that does not help, the checkpoint's weights are damaged"
-                    )
-                tokens = torch.cat([torch.cat(lane.tokens, dim=1) for lane in lanes])  # (len(images), L)
-        yield GeneratedScale(scale_index, images, [lane.latent for lane in lanes], tokens)
+            lanes = [Lane(model, options, group, recordings) for group in groups]
+        for lane in lanes:
+            closing.callback(lane.close)
+        for scale_index in range(model.config.num_scales):
+            tokens = None
+            with computing(model.device):
+                for lane in lanes:
+                    lane.advance(model, quantizer, options, known, stop)
+                if scale_index == model.config.num_scales - 1:
+                    if not all(lane.finite for lane in lanes):
+                        dtype = str(model.dtype).removeprefix("torch.")
+                        raise ValueError(
+                            f"the transformer's output is not finite in {dtype}; use dtype=torch.float32 or a lower "
+                            "cfg_scale, and if that does not help, the checkpoint's weights are damaged"
+                        )
+                    tokens = torch.cat([torch.cat(lane.tokens, dim=1) for lane in lanes])  # (len(images), L)
+            yield GeneratedScale(scale_index, images, [lane.latent for lane in lanes], tokens)

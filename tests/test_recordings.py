@@ -1,0 +1,128 @@
+"""Recordings of the transformer's work, with a recorder for the CPU: it computes again instead of replaying."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from stopping import StopAtLook
+from tiny import tiny_states, tiny_vae_config, tiny_var_config
+
+from var.model.transformer import VAR
+from var.model.vqvae import VQVAE
+from var.sampling.options import SamplingOptions
+from var.sampling.recordings import KEPT, MAX_IMAGES, Recordings, recordings_for
+from var.sampling.sampler import generate
+from var.sampling.stopping import Stopped
+
+OPTIONS = SamplingOptions([0, 3], seed=5, top_k=20)  # one seed: computed together also on the CPU
+
+
+@pytest.fixture(scope="module")
+def models():
+    var_state, vae_state = tiny_states()
+    model, vqvae = VAR(tiny_var_config()).eval(), VQVAE(tiny_vae_config()).eval()
+    model.load_state_dict(var_state)
+    vqvae.load_state_dict(vae_state)
+    return model.requires_grad_(False), vqvae.quantize.requires_grad_(False)
+
+
+class Recorder:
+    """Counts what it records and what is repeated."""
+
+    def __init__(self):
+        self.recorded = self.repeated = 0
+
+    def __call__(self, work):
+        self.recorded += 1
+        result = torch.empty_like(work())
+
+        def repeat():
+            self.repeated += 1
+            result.copy_(work())
+
+        return repeat, result
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def recordings(models, recorder) -> Recordings:
+    return Recordings(models[0], lambda: recorder)
+
+
+def tokens_of(models, options, recordings=None):
+    return [scale.tokens for scale in generate(*models, options, recordings=recordings) if scale.tokens is not None][-1]
+
+
+def test_first_generation_of_a_size_is_not_recorded(models, recordings, recorder):
+    tokens_of(models, OPTIONS, recordings)
+    assert recorder.recorded == 0
+    tokens_of(models, OPTIONS, recordings)
+    tokens_of(models, OPTIONS, recordings)
+    assert (recorder.recorded, recorder.repeated) == (4, 8)  # four scales
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"cfg_scale": 0.0}, {"cfg_end": 2}, {"more_smooth": True}, {"top_k": 0, "top_p": 0.0}]
+)
+def test_recorded_generations_have_the_same_tokens(models, recordings, changes):
+    for number in range(4):
+        options = replace(OPTIONS, class_labels=[number, 4 - number], seed=number, **changes)
+        assert torch.equal(tokens_of(models, options, recordings), tokens_of(models, options))
+
+
+def test_generations_at_the_same_time_do_not_meet(models, recordings, recorder):
+    other = replace(OPTIONS, class_labels=[1, 2], seed=8)
+    tokens_of(models, OPTIONS, recordings)
+    tokens_of(models, OPTIONS, recordings)
+    found = {}
+    for pair in zip(*(generate(*models, o, recordings=recordings) for o in (OPTIONS, other)), strict=True):
+        found = {i: scale.tokens for i, scale in enumerate(pair)}
+    assert torch.equal(found[0], tokens_of(models, OPTIONS))
+    assert torch.equal(found[1], tokens_of(models, other))
+    assert recorder.recorded == 8
+
+
+def test_stopped_generation_gives_its_recording_back(models, recordings, recorder):
+    tokens_of(models, OPTIONS, recordings)
+    with pytest.raises(Stopped):
+        list(generate(*models, OPTIONS, None, StopAtLook(3), recordings))
+    assert torch.equal(tokens_of(models, OPTIONS, recordings), tokens_of(models, OPTIONS))
+    assert recorder.recorded == 4
+
+
+def test_large_batches_are_not_recorded(models, recordings, recorder):
+    options = replace(OPTIONS, class_labels=[0] * (MAX_IMAGES + 1))
+    for _ in range(2):
+        tokens_of(models, options, recordings)
+    assert recorder.recorded == 0
+
+
+def test_few_recordings_are_kept(models, recordings, recorder):
+    for _ in range(2):
+        for size in range(1, KEPT + 2):
+            tokens_of(models, replace(OPTIONS, class_labels=[0] * size), recordings)
+    before = recorder.recorded
+    tokens_of(models, replace(OPTIONS, class_labels=[0]), recordings)
+    assert recorder.recorded == before + 4
+
+
+def test_memory_too_small_for_a_recording(models):
+    def full(work):
+        tried.append(work)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    recordings, tried = Recordings(models[0], lambda: full), []
+    for _ in range(3):
+        assert torch.equal(tokens_of(models, OPTIONS, recordings), tokens_of(models, OPTIONS))
+    assert len(tried) == 1
+
+
+def test_nothing_is_recorded_on_the_cpu(models):
+    recordings = recordings_for(models[0])
+    for _ in range(2):
+        with recordings.lend(1, True) as recording:
+            assert recording is None
