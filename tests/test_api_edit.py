@@ -58,7 +58,7 @@ def test_the_whole_image_is_varied_from_a_scale_on(client, folder):
     [
         ({"mask": "all.png"}, "So little is painted"),
         ({"image": "broken.png"}, "image is no picture|image is a damaged picture"),
-        ({"image": "huge.png"}, "image has 9000×9000 pixels; at most 64 million"),
+        ({"image": "huge.png"}, "image has 9000×9000 pixels. At most 25 million"),
         ({"mask": "fruits64.pth"}, "mask is no picture"),
         ({"class_labels": [9]}, "0 to 4"),
         ({"keep_scales": 9}, "keep_scales must be a whole number from 0 to 3"),

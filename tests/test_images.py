@@ -9,7 +9,6 @@ from var.pictures.pixels import (
     check_images,
     contact_sheet,
     from_pil,
-    open_image,
     paste_kept,
     read_image,
     read_mask,
@@ -113,60 +112,6 @@ def test_sheet_has_a_place_for_each_image():
     assert sheet.getpixel((3, 3)) == (255, 0, 0)
     assert sheet.getpixel((3, 15)) == (0, 0, 255)
     assert sheet.getpixel((15, 15)) == (255, 255, 255)
-
-
-def test_a_picture_is_read_from_a_file(tmp_path):
-    Image.new("L", (5, 4), 7).save(tmp_path / "a.webp", lossless=True)
-    assert open_image(tmp_path / "a.webp").mode == "RGB" and open_image(tmp_path / "a.webp").size == (5, 4)
-
-
-GREY = numpy.arange(256).reshape(16, 16)
-
-
-@pytest.mark.parametrize(
-    ("numbers", "format"),
-    [
-        (GREY.astype("uint16") * 257, "PNG"),
-        (GREY.astype("uint16") * 16 + 15, "PNG"),  # 12 bits
-        (GREY.astype("uint16"), "PNG"),  # 8 bits
-        (GREY.astype("uint16") * 257, "TIFF"),
-        (GREY.astype("int32") * 257, "TIFF"),
-        ((GREY / 255).astype("float32"), "TIFF"),
-        (GREY.astype("float32"), "TIFF"),
-    ],
-)
-def test_more_than_eight_bits_keep_their_range(tmp_path, numbers, format):
-    Image.fromarray(numbers).save(tmp_path / "a", format=format)
-    assert numpy.array_equal(numpy.asarray(open_image(tmp_path / "a"))[..., 0], GREY)
-
-
-@pytest.mark.parametrize(
-    ("low", "high"),
-    [(-1000.0, 3000.0), (0.0, 1e6), (float("nan"), 1.0)],
-)
-def test_numbers_of_no_known_scale_are_told(tmp_path, low, high):
-    Image.fromarray(numpy.array([[low, high]], dtype="float32")).save(tmp_path / "a.tif")
-    with pytest.raises(ValueError, match="^a.tif has floating-point numbers from .*; expected 0 to 65535, or 0 to 1"):
-        open_image(tmp_path / "a.tif")
-
-
-def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path):
-    Image.new("1", (9000, 9000)).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="a.png has 9000×9000 pixels; at most 64 million are read"):
-        open_image(tmp_path / "a.png")
-
-
-def test_a_file_that_is_no_picture_is_told(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")  # Pillow would start another program for it
-    with pytest.raises(ValueError, match="photo is no picture that can be read here"):
-        open_image(tmp_path / "a.png", "photo")
-
-
-def test_a_picture_cut_short_is_told(tmp_path):
-    Image.effect_noise((64, 64), 50).save(tmp_path / "a.png")
-    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:1000])
-    with pytest.raises(ValueError, match="a.png is a damaged picture"):
-        open_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("feather", [1, 4])

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from ..pictures.pixels import open_image, read_mask
+from ..pictures.files import open_image
+from ..pictures.pixels import read_mask
 from .model_arguments import open_pipeline
 from .sample import add_image_arguments, check_numbers, write_images
 

@@ -4,18 +4,14 @@ Letters: B images, H and W pixels, N side of the latent.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from .deep import to_eight_bits
-
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-MOST_PIXELS = 64_000_000
 
 
 def to_pil(images: Tensor) -> list[Image.Image]:
@@ -23,41 +19,6 @@ def to_pil(images: Tensor) -> list[Image.Image]:
     pixels = images.mul(255).round_().clamp_(0, 255).to(torch.uint8)
     pixels = pixels.permute(0, 2, 3, 1).cpu().numpy()  # (B, H, W, 3)
     return [Image.fromarray(image) for image in pixels]
-
-
-def open_image(path: str | Path, name: str | None = None) -> Image.Image:
-    """A picture from a file of unknown origin.
-
-    Args:
-        path: of the file; of an animation the first picture is taken.
-        name: what messages call it; None for the file's name.
-
-    Returns:
-        RGB, as its viewer shows it.
-
-    Raises:
-        ValueError: it is no picture, a damaged one, or one of more than `MOST_PIXELS`.
-        FileNotFoundError: there is no such file.
-    """
-    name = name or Path(path).name
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > MOST_PIXELS:
-                raise ValueError(
-                    f"{name} has {width}×{height} pixels; at most {MOST_PIXELS // 1_000_000} million are read. "
-                    "Make it smaller first."
-                )
-            return upright(image, name=name)
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{name} is no picture that can be read here. Use a {', '.join(FORMATS)} file.") from error
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{name} is not there, or no longer.") from error
-    except Image.DecompressionBombError as error:
-        most = MOST_PIXELS // 1_000_000
-        raise ValueError(f"{name} is too large; at most {most} million pixels are read. Make it smaller.") from error
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"{name} is a damaged picture: {error}.") from error
 
 
 def upright(image: Image.Image, whites: Mapping[str, float] | None = None, name: str = "The image") -> Image.Image:

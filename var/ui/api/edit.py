@@ -10,7 +10,7 @@ from ...engine.catalog import Catalog
 from ...engine.models import ModelHolder
 from ...engine.queue import Line
 from ...engine.runs import Edit
-from ...pictures.pixels import open_image
+from ...pictures.files import open_image
 from ..options import PageOptions
 from .calls import api_errors, options_of
 from .generate import as_labels, named_order, result_of

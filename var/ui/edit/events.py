@@ -7,7 +7,7 @@ import gradio as gr
 from PIL import Image, ImageOps
 
 from ...engine.runs import Edit
-from ...pictures.pixels import open_image
+from ...pictures.files import open_image
 from ..checkpoint.view import CheckpointView
 from ..events import AT_ONCE
 from ..history.kept_runs import KeptRun
