@@ -5,6 +5,7 @@ import torch
 from hub_server import COMMIT, HubClient, HubRepo, serving
 from tiny import tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
+from var.checkpoints.checkpoint import read_checkpoint
 from var.checkpoints.pair import open_pair
 from var.errors import CheckpointError
 from var.hub.known_models import OFFICIAL_REPO, OFFICIAL_VQVAE
@@ -51,6 +52,13 @@ def test_vqvae_nearby_is_found(var_alone, tmp_path):
     path = write_vqvae(tmp_path / "shelf" / "vae.pth")
     pair = open_pair(var_alone, folders=[tmp_path / "shelf"])
     assert (pair.vae.path, pair.vae_found) == (path, True)
+
+
+def test_vqvae_of_a_checkpoint_that_was_read_is_found_as_of_its_path(var_alone):
+    path = write_vqvae(var_alone.with_name("vae.pth"))
+    pair = open_pair(read_checkpoint(var_alone))
+    assert (pair.vae.path, pair.vae_found) == (path, True)
+    assert open_pair(read_checkpoint(var_alone), read_checkpoint(path)).vae.path == path
 
 
 def test_missing_vqvae_says_where_was_looked_and_what_would_fit(var_alone, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from stopping import StopAtLook
-from tiny import tiny_vae_config, write_trainer_file
+from tiny import tiny_states, tiny_vae_config, write_trainer_file
 
 from var import device
 from var.checkpoints.checkpoint import read_checkpoint
@@ -59,6 +59,12 @@ def test_vqvae_from_another_file(pipe, trainer_file, tmp_path):
     alone = write_trainer_file(tmp_path / "alone.pth", with_vae=False)
     paired = VARPipeline.from_checkpoint(alone, vae=trainer_file, device="cpu")
     assert torch.equal(paired(**CALL).images, pipe(**CALL).images)
+
+
+def test_a_vqvae_alone_makes_no_images(trainer_file, tmp_path):
+    torch.save(tiny_states()[1], tmp_path / "vae.pth")
+    with pytest.raises(CheckpointError, match="the file holds a VQVAE alone"):
+        VARPipeline.from_checkpoint(tmp_path / "vae.pth", vae=trainer_file)
 
 
 def test_no_vqvae_is_told(tmp_path):

@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from tiny import write_trainer_file
+import torch
+from layout_files import write_shards
+from tiny import tiny_states, write_trainer_file
 
 from var import VARPipeline
 from var.engine.catalog import Catalog
@@ -42,6 +44,21 @@ def test_a_recipe_fills_the_controls(folder, recipe):
 def test_the_checkpoint_that_is_chosen_is_kept(folder, recipe):
     wanted = from_recipe(recipe, Catalog(folder), {}, "a.pth")
     assert (wanted.checkpoint, wanted.note) == ("a.pth", "")
+
+
+@pytest.mark.parametrize("place", [".", "parts"])
+def test_a_checkpoint_in_several_files_is_found(tmp_path, place):
+    (tmp_path / place).mkdir(exist_ok=True)
+    var_state, vae_state = tiny_states()
+    write_shards(tmp_path / place, var_state)
+    (tmp_path / place / "README.md").write_text("not of the weights")
+    (tmp_path / "other").mkdir()
+    torch.save(vae_state, tmp_path / "other" / "vae.pth")
+    catalog = Catalog(tmp_path)
+    name = next(name for name in catalog.names({}) if "vae" not in name)
+    pipe = VARPipeline.from_checkpoint(catalog.resolve(name, {}), vae=tmp_path / "other" / "vae.pth", device="cpu")
+    recipe = make_recipes(pipe, SamplingOptions([2], [5]))[0]
+    assert from_recipe(recipe, catalog, {}, name).checkpoint == name
 
 
 def test_another_checkpoint_of_the_list_is_chosen(folder, recipe):

@@ -12,10 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .checkpoints.checkpoint import Checkpoint, count_parameters, read_checkpoint
+from .checkpoints.checkpoint import Checkpoint, count_parameters
 from .checkpoints.class_lookup import find_class
 from .checkpoints.class_names import read_classes
-from .checkpoints.folder import check_pair, resolve
 from .checkpoints.hash import short_hash
 from .checkpoints.load import build_var, build_vqvae
 from .checkpoints.pair import open_pair
@@ -103,12 +102,8 @@ class VARPipeline:
         """
         device = choose_device(device)
         choose_dtype(device, dtype)  # refuses an unknown one before anything is downloaded
-        if isinstance(source, Checkpoint) or isinstance(vae, Checkpoint):
-            checkpoint, vae_checkpoint = _read(source, weights), None if vae is None else _read(vae)
-            check_pair(checkpoint, vae_checkpoint or checkpoint)
-        else:
-            pair = open_pair(source, vae, weights=weights)
-            checkpoint, vae_checkpoint = pair.checkpoint, pair.vae
+        pair = open_pair(source, vae, weights=weights)
+        checkpoint, vae_checkpoint = pair.checkpoint, pair.vae
         dtype = choose_dtype(device, dtype, count_parameters(checkpoint.var_weights or {}))
         # first: where there is none, no large transformer is read in vain
         vqvae = build_vqvae(vae_checkpoint or checkpoint, device, decoder_dtype(device, dtype))
@@ -432,10 +427,6 @@ class VARPipeline:
             last = config.num_scales - 1
             decoding = Decoding(vqvae, finished, [])
             yield Step(last, config.num_scales, config.patch_nums[last], decoding=decoding)
-
-
-def _read(source: str | Path | Checkpoint, weights: str | None = None) -> Checkpoint:
-    return source if isinstance(source, Checkpoint) else read_checkpoint(resolve(source), weights)
 
 
 def check_keep_scales(keep_scales: int, num_scales: int) -> None:

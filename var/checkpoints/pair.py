@@ -37,8 +37,8 @@ class OpenedPair:
 
 
 def open_pair(
-    source: str | Path,
-    vae: str | Path | None = None,
+    source: str | Path | Checkpoint,
+    vae: str | Path | Checkpoint | None = None,
     folders: Sequence[str | Path] = (),
     weights: str | None = None,
     need_vqvae: bool = True,
@@ -50,7 +50,7 @@ def open_pair(
     then one that fits and lies beside the file or in the folders.
 
     Args:
-        source: a path, or an address on the Hugging Face Hub.
+        source: a path, an address on the Hugging Face Hub, or a checkpoint that was read already.
         vae: the same for the VQVAE; None to find it.
         folders: where to look for it, after the file's own folder.
         weights: "ema" or "raw" where the file has both; None takes the EMA.
@@ -63,24 +63,28 @@ def open_pair(
         FileNotFoundError: there is no such file.
         ValueError: the weights asked for are not in the file.
     """
-    checkpoint = read_checkpoint(resolve(source, progress), weights)
+    checkpoint = _read(source, weights, progress)
+    if checkpoint.var_config is None and need_vqvae:
+        raise CheckpointError(
+            f"{checkpoint.path}: the file holds a VQVAE alone, which makes no images of classes. Choose the "
+            "checkpoint of a VAR transformer; one without a VQVAE takes this one where it fits."
+        )
     if vae is not None:
-        given = read_checkpoint(resolve(vae, progress))
+        given = _read(vae, None, progress)
         _check_given(checkpoint, given)
         return OpenedPair(checkpoint, given)
-    if checkpoint.var_config is None:
-        if need_vqvae:
-            raise CheckpointError(
-                f"{checkpoint.path}: the file holds a VQVAE alone, which makes no images of classes. Choose the "
-                "checkpoint of a VAR transformer; one without a VQVAE takes this one where it fits."
-            )
-        return OpenedPair(checkpoint)
-    if checkpoint.vae_config is not None:
+    if checkpoint.var_config is None or checkpoint.vae_config is not None:
         return OpenedPair(checkpoint)
     found = _find(checkpoint, _known(source), folders, need_vqvae, progress)
     if found is None and need_vqvae:
         raise CheckpointError(_describe_missing(checkpoint, folders))
     return OpenedPair(checkpoint, found, found is not None)
+
+
+def _read(source: str | Path | Checkpoint, weights: str | None, progress: Progress | None) -> Checkpoint:
+    if not isinstance(source, Checkpoint):
+        return read_checkpoint(resolve(source, progress), weights)
+    return source if weights in (None, source.weights) else read_checkpoint(source.path, weights)
 
 
 def _check_given(checkpoint: Checkpoint, vae: Checkpoint) -> None:
@@ -91,8 +95,8 @@ def _check_given(checkpoint: Checkpoint, vae: Checkpoint) -> None:
     check_pair(checkpoint, vae)
 
 
-def _known(source: str | Path) -> KnownModel | None:
-    if not is_hub_address(source):
+def _known(source: str | Path | Checkpoint) -> KnownModel | None:
+    if isinstance(source, Checkpoint) or not is_hub_address(source):
         return None
     address = parse_address(str(source))
     return find_known(address.repo, address.path)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import PurePath
 from typing import Any
 
+from ..checkpoints.class_lookup import labels_of, suggest
 from ..device import DTYPES
 from ..sampling.options import CFG_CURVES, MAX_SEED
 
@@ -241,10 +242,10 @@ def parse_classes(text: str, names: Names) -> list[int | None]:
     """Classes by index, range of indices, name, a part of a name that only one has, "none" or "all"."""
     if text.strip().casefold() == "all":
         return list(range(len(names.classes)))
-    return [label for word in split_words(text, names.classes) for label in find_classes(word, names.classes)]
+    return [label for word in split_words(text, names.classes) for label in match_classes(word, names.classes)]
 
 
-def find_classes(word: str, class_names: Sequence[str]) -> list[int | None]:
+def match_classes(word: str, class_names: Sequence[str]) -> list[int | None]:
     """The classes that one word or range names; raises ValueError where there are none, or where it is not clear."""
     if re.fullmatch(NUMBER, word) or RANGE.fullmatch(word):
         labels = expand_numbers(word, whole=True)
@@ -252,15 +253,14 @@ def find_classes(word: str, class_names: Sequence[str]) -> list[int | None]:
             if label >= len(class_names):
                 raise ValueError(f"class {label} is out of range; the classes are 0 to {len(class_names) - 1}")
         return labels
-    lowered = [name.casefold() for name in class_names]
-    found = [label for label, name in enumerate(lowered) if name == word.casefold()]
+    found = labels_of(word, class_names)
     if not found and word.casefold() in WORDS_FOR_NO_CLASS:
         return [None]
-    found = found or [label for label, name in enumerate(lowered) if word.casefold() in name]
+    found = found or [label for label, name in enumerate(class_names) if word.casefold() in name.casefold()]
     if len(found) == 1:
         return found
     if not found:
-        raise ValueError(f"no class is named {word!r}")
+        raise ValueError(f"no class is named {word!r}; {suggest(word, class_names)}")
     some = ", ".join(f"{class_names[label]} ({label})" for label in found[:5]) + (", …" if len(found) > 5 else "")
     raise ValueError(f"{word!r} is in the names of {len(found)} classes: {some}; type the name in full, or its index")
 

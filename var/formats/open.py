@@ -12,7 +12,7 @@ from ..text import one_line
 from .other_kinds import EXPECTED, describe_bytes
 from .pickles import Unpickled
 from .safetensors_format import is_safetensors, read_safetensors
-from .shards import INDEX_SUFFIX, read_index
+from .shards import INDEX_SUFFIX, read_index, shard_names
 from .tensors import TensorFile
 from .torch_format import read_legacy, read_zip
 
@@ -70,6 +70,19 @@ def open_file(path: Path) -> FileContent:
         return FileContent(kind, content.value, {}, (path,), size, content.stand_ins, content.attack)
     tensors, metadata = content
     return FileContent(kind, tensors, metadata, (path,), path.stat().st_size)
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Return the files that opening a path reads: the `paths` of what `open_file` returns, without opening them.
+
+    Raises:
+        CheckpointError: it is a folder with several checkpoints, or none.
+    """
+    if path.is_dir():
+        path = choose_in_folder(path)
+    if not path.name.endswith(INDEX_SUFFIX):
+        return (path,)
+    return (path, *(path.parent / name for name in sorted(shard_names(path)) if not name.endswith(INDEX_SUFFIX)))
 
 
 def scan_pickle(path: Path) -> Unpickled | None:

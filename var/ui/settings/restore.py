@@ -8,6 +8,8 @@ from ...checkpoints.hash import short_hash
 from ...comparing.axes import as_text
 from ...engine.catalog import Catalog
 from ...engine.description import Description
+from ...errors import CheckpointError
+from ...formats.open import files_of
 from ...outputs.recipe import Recipe, describe_differences, option_names
 from ...sampling.options import CFG_CURVES
 from . import classes
@@ -86,8 +88,8 @@ def find_checkpoint(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str]
 def hash_of(catalog: Catalog, uploads: Mapping[str, str], name: str | None) -> str:
     """Return the short hash of a checkpoint; "" where there is none."""
     try:
-        return short_hash(catalog.resolve(name, uploads))
-    except OSError:
+        return short_hash(*files_of(catalog.resolve(name, uploads)))
+    except (OSError, CheckpointError):
         return ""
 
 
