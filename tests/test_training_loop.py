@@ -22,8 +22,8 @@ from var.training.loop import (
     update_average,
 )
 from var.training.options import make_options
-from var.training.tokenizer import TokenizerStage, initialize_vqvae
-from var.training.transformer import TransformerStage, initialize_var
+from var.training.tokenizer import TokenizerOutputs, TokenizerStage, initialize_vqvae
+from var.training.transformer import TokenSet, TransformerStage, initialize_var
 
 OPTIONS = make_options("tiny", **TINY_OPTIONS)
 
@@ -77,10 +77,8 @@ def test_a_batch_is_no_larger_than_the_data():
 def test_weight_decay_spares_biases_embeddings_and_scales():
     model = VAR(OPTIONS.var_config(2, OPTIONS.vae_config()))
     initialize_var(model)
-    tokens, labels = torch.zeros(4, 1, 5, dtype=torch.int64), torch.zeros(4, dtype=torch.int64)
-    stage = TransformerStage(
-        model, VQVAE(OPTIONS.vae_config()), OPTIONS, (tokens, labels), (tokens, labels), Processes()
-    )
+    tokens = TokenSet(torch.zeros(4, 1, 5, dtype=torch.int64), torch.zeros(4, dtype=torch.int64))
+    stage = TransformerStage(model, VQVAE(OPTIONS.vae_config()), OPTIONS, tokens, tokens, Processes())
     decayed, spared = ({id(p) for p in group["params"]} for group in make_optimizer(stage).param_groups)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert {names[i] for i in decayed} >= {"word_embed.weight", "head.weight", "blocks.0.attn.mat_qkv.weight"}
@@ -114,16 +112,20 @@ def test_dead_codes_are_given_a_new_place():
     tokens = torch.zeros(8, 5, dtype=torch.int64)  # code 0 alone is used
     sources = torch.full((8, 5, 4), 7.0)
     before = quantizer.embedding.weight.detach().clone()
-    stage.after_step(24, 1000, (None, None, tokens, sources), optimizer, seed=0)
+    # a batch in two parts: both give places
+    parts = [TokenizerOutputs(torch.zeros(()), {}, tokens, place) for place in (sources, -sources)]
+    stage.after_step(24, 1000, parts, optimizer, seed=0)
     assert torch.equal(quantizer.embedding.weight[0], before[0])
-    assert torch.equal(quantizer.embedding.weight[1:], torch.full_like(before[1:], 7.0))
+    moved = quantizer.embedding.weight[1:]
+    assert torch.equal(moved.abs(), torch.full_like(moved, 7.0))
+    assert moved.min() < 0 < moved.max()
 
 
 def test_late_in_the_stage_no_code_is_moved():
     stage = tokenizer_stage()
     before = stage.model.quantize.embedding.weight.detach().clone()
-    outputs = (None, None, torch.zeros(8, 5, dtype=torch.int64), torch.full((8, 5, 4), 7.0))
-    stage.after_step(974, 1000, outputs, make_optimizer(stage), seed=0)
+    outputs = TokenizerOutputs(torch.zeros(()), {}, torch.zeros(8, 5, dtype=torch.int64), torch.full((8, 5, 4), 7.0))
+    stage.after_step(974, 1000, [outputs], make_optimizer(stage), seed=0)
     assert torch.equal(stage.model.quantize.embedding.weight, before)
 
 
@@ -134,12 +136,12 @@ def test_compiled_parts_have_the_same_gradients():
 
     def gradients():
         stage.model.zero_grad()
-        stage.objective(images, torch.tensor(1.0))[0].backward()
+        stage.objective(images, torch.tensor(1.0), 0.0).loss.backward()
         named = stage.model.named_parameters()
         return {name: parameter.grad.clone() for name, parameter in named if parameter.grad is not None}
 
     eager = gradients()
-    compile_parts(stage)
+    compile_parts(stage, torch.device("cpu"))
     for name, gradient in gradients().items():
         scale = eager[name].abs().max().clamp_min(1e-4)
         assert (gradient - eager[name]).abs().max() < 0.02 * scale, name

@@ -5,7 +5,7 @@ Letters: B images, S pixels per side as stored.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from .distributed import Processes
 
 MOST_VALIDATED = 512  # held-out images looked at after an epoch
 NEIGHBOURS = 8  # files to either side that an image may be taken from where its own cannot be read any more
+MAX_GPU_SHARE = 0.25  # of its free memory for images
 
 Progress = Callable[..., Iterable]  # (items, label, total=None) -> the items, shown as they pass
 
@@ -65,6 +66,20 @@ class ImageData:
     notices: list[str]
 
 
+def prepare(data: ImageData, border: int, device: torch.device) -> ImageData:
+    """Give images the border that moving them asks for, and put those in memory onto a GPU where they fit easily."""
+
+    def prepared(split: Split) -> Split:
+        images = split.images
+        if isinstance(images, PackedImages) and device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if images.pixels.nbytes < MAX_GPU_SHARE * free:
+                images = PackedImages(images.pixels.to(device), images.places)
+        return Split(BorderedImages(images, border) if border else images, split.labels)
+
+    return replace(data, train=prepared(data.train), val=prepared(data.val))
+
+
 def validation_batches(num_images: int, batch_size: int, processes: Processes) -> Sequence[Tensor]:
     """This process's share of the held-out images that are looked at after an epoch: evenly spaced, in batches.
 
@@ -90,7 +105,27 @@ class PackedImages:
         self.pixels, self.places = pixels, places
 
     def batch(self, indices: Tensor) -> Tensor:
-        return self.pixels[indices if self.places is None else self.places[indices]]
+        places = indices if self.places is None else self.places[indices]
+        return self.pixels[places.to(self.pixels.device)]
+
+
+class BorderedImages:
+    """Images with a border that mirrors what is inside, so that crops at random move them.
+
+    Args:
+        images: the store without it.
+        border: pixels on each side.
+    """
+
+    def __init__(self, images: ImageStore, border: int):
+        self.images, self.border = images, border
+
+    def batch(self, indices: Tensor) -> Tensor:
+        pixels = self.images.batch(indices)  # (B, 3, S, S)
+        side = pixels.shape[-1]
+        places = torch.arange(-self.border, side + self.border, device=pixels.device).abs()
+        places = side - 1 - (side - 1 - places).abs()
+        return pixels.index_select(2, places).index_select(3, places)  # (B, 3, S + 2·border, S + 2·border)
 
 
 class ImageFiles:
@@ -167,7 +202,7 @@ def augment(pixels: Tensor, image_size: int, flip: bool, generator: torch.Genera
             [image[:, y : y + image_size, x : x + image_size] for image, (y, x) in zip(pixels, offsets, strict=True)]
         )
     if flip:
-        mirrored = torch.rand(len(pixels), generator=generator) < 0.5
+        mirrored = (torch.rand(len(pixels), generator=generator) < 0.5).to(pixels.device)
         pixels = torch.where(mirrored.view(-1, 1, 1, 1), pixels.flip(3), pixels)
     return pixels
 

@@ -8,9 +8,9 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -29,9 +29,11 @@ class Stage(Protocol):
     """What the loop needs to know of a stage; see `TokenizerStage` and `TransformerStage`."""
 
     name: str
-    best_key: str
+    best_key: str | None  # None: the newest is the best
     best_is_larger: bool
     model: nn.Module
+    beside: nn.Module | None  # trained beside the model, and kept for a resume alone
+    beside_betas: tuple[float, float]
     objective: nn.Module
     compiled_parts: tuple[type[nn.Module], ...]
     train: Any
@@ -46,14 +48,14 @@ class Stage(Protocol):
 
     def batch(
         self, indices: Tensor, progress: float, generator: torch.Generator, device: torch.device
-    ) -> tuple[Tensor, ...]: ...
+    ) -> tuple[Any, ...]: ...
 
-    def measure(self, outputs: tuple[Tensor, ...]) -> dict[str, Tensor]: ...
+    def measure(self, outputs: Any) -> dict[str, Tensor]: ...
 
     def summarize(self, means: dict[str, float]) -> dict[str, float]: ...
 
     def after_step(
-        self, step: int, num_steps: int, outputs: tuple[Tensor, ...], optimizer: torch.optim.Optimizer, seed: int
+        self, step: int, num_steps: int, outputs: Sequence[Any], optimizer: torch.optim.Optimizer, seed: int
     ) -> None: ...
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]: ...
@@ -137,6 +139,9 @@ def run_stage(
         KeyboardInterrupt: `hooks` asked to stop; the state was saved.
     """
     optimizer = make_optimizer(stage)
+    beside = None
+    if stage.beside is not None:
+        beside = torch.optim.AdamW(stage.beside.parameters(), betas=stage.beside_betas, weight_decay=0.0, fused=True)
     average = copy.deepcopy(stage.model).eval().requires_grad_(False) if stage.ema else None
     step = 0
     if resume is not None:
@@ -145,6 +150,9 @@ def run_stage(
         optimizer.load_state_dict(resume["optimizer"])
         if average is not None:
             average.load_state_dict(resume["ema"])
+        if beside is not None:
+            stage.beside.load_state_dict(resume["beside"])
+            beside.load_state_dict(resume["beside_optimizer"])
     log.cut(stage.name, step)
     best = best_so_far(stage, log)
 
@@ -153,7 +161,7 @@ def run_stage(
     num_steps = steps_per_epoch * stage.epochs
     parameters = list(stage.model.parameters())
     if options.compile:
-        compile_parts(stage)
+        compile_parts(stage, device)
     objective = processes.wrap(stage.objective)
     # gradient accumulation splits each process's share of the batch
     part_size = max(1, batch_size // processes.count // options.accumulate)
@@ -163,6 +171,8 @@ def run_stage(
             "model": stage.model.state_dict(),
             "ema": average.state_dict() if average is not None else None,
             "optimizer": optimizer.state_dict(),
+            "beside": stage.beside.state_dict() if beside is not None else None,
+            "beside_optimizer": beside.state_dict() if beside is not None else None,
             "step": step,
         }
 
@@ -188,25 +198,30 @@ def run_stage(
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         rate = learning_rate(step, num_steps, stage.lr, options.warmup, options.final_lr)
-        for group in optimizer.param_groups:
+        for group in (*optimizer.param_groups, *(beside.param_groups if beside is not None else ())):
             group["lr"] = rate
 
-        parts = share.split(part_size)
+        parts, said = share.split(part_size), []
         for number, part in enumerate(parts):
             waiting = processes.count > 1 and number < len(parts) - 1
             with objective.no_sync() if waiting else nullcontext():
                 inputs = stage.batch(part, step / num_steps, generator, device)
                 with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
                     outputs = objective(*inputs)
-                (outputs[0] * (len(part) / len(share))).backward()
+                (outputs.loss * (len(part) / len(share))).backward()
+            said.append(replace(outputs, loss=outputs.loss.detach()))
             for name, value in stage.measure(outputs).items():
                 sums[name] = sums.get(name, 0) + value * (len(part) / len(share))
         norm = nn.utils.clip_grad_norm_(parameters, options.clip or math.inf)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        if beside is not None:
+            nn.utils.clip_grad_norm_(stage.beside.parameters(), options.clip or math.inf)
+            beside.step()
+            beside.zero_grad(set_to_none=True)
         if average is not None:
             update_average(average, stage.model, min(stage.ema, (step + 1) / (step + 10)))
-        stage.after_step(step, num_steps, outputs, optimizer, step_seed(options.seed, stage.name, step, 7))
+        stage.after_step(step, num_steps, said, optimizer, step_seed(options.seed, stage.name, step, 7))
         step += 1
         window += 1
         bar.update(batch_size)
@@ -226,7 +241,7 @@ def run_stage(
             log.add(stage.name, step, epoch=epoch, lr=rate, grad_norm=norm.item(), **summary)
             bar.set_postfix({name: f"{value:.3f}" for name, value in summary.items()}, refresh=False)
             sums, window = {}, 0
-        if epoch_ends:
+        if epoch_ends and ((epoch + 1) % options.validate_every == 0 or epoch + 1 == stage.epochs):
             shown = average if average is not None else stage.model.eval()
             with torch.compiler.set_stance("force_eager"):  # other shapes, and no gradients: not worth compiling for
                 measured = stage.validate(shown, device)
@@ -235,7 +250,7 @@ def run_stage(
                 if processes.is_main:
                     bar.write(f"{stage.name}, epoch {epoch + 1} of {stage.epochs}: " + describe(measured), sys.stderr)
             # without held-out images the newest is as good as any
-            value = measured.get(stage.best_key)
+            value = measured.get(stage.best_key) if stage.best_key else None
             better = value is None or (
                 math.isfinite(value) and (best is None or (value > best) == stage.best_is_larger)
             )
@@ -260,7 +275,7 @@ def run_stage(
     processes.wait()
 
 
-def compile_parts(stage: Stage) -> None:
+def compile_parts(stage: Stage, device: torch.device) -> None:
     """Compile the parts that repeat, each by itself.
 
     It starts sooner than the whole as one graph, since equal parts share their code; and it is right: of the whole
@@ -269,7 +284,8 @@ def compile_parts(stage: Stage) -> None:
     torch._dynamo.config.cache_size_limit = 64  # one entry for each width of a part; the default is 8
     for module in stage.model.modules():
         if isinstance(module, stage.compiled_parts):
-            module.compile()
+            # a GPU's kernels for fixed shapes are faster, and quick to make; the CPU's take long to compile
+            module.compile(dynamic=False if device.type == "cuda" else None)
 
 
 def actual_batch_size(stage: Stage, processes: Processes) -> int:
@@ -289,8 +305,9 @@ def count_steps_per_epoch(stage: Stage, processes: Processes) -> int:
 
 
 def best_so_far(stage: Stage, log: Log) -> float | None:
-    """The best of the stage's measure that was logged; None where there is none yet."""
-    values = [line[stage.best_key] for line in log.lines() if line["stage"] == stage.name and stage.best_key in line]
+    """The best of the stage's measure that was logged; None where there is none."""
+    lines = [line for line in log.lines() if line["stage"] == stage.name]
+    values = [line[stage.best_key] for line in lines if stage.best_key in line]
     return None if not values else max(values) if stage.best_is_larger else min(values)
 
 
@@ -303,5 +320,6 @@ def describe(values: dict[str, float]) -> str:
 def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the averaged weights a little towards the model's."""
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
-    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
-        kept.copy_(new)
+    buffers = list(average.buffers())
+    if buffers:
+        torch._foreach_copy_(buffers, list(model.buffers()))

@@ -31,7 +31,9 @@ class TrainingOptions:
     shared_adaln: bool = option(False, "one AdaLN projection for all blocks, which saves a third of the weights")
 
     flip: bool = option(False, "mirror images left to right at random")
+    shift: int = option(0, "move images by up to so many pixels at random; their edges are mirrored", least=0)
     random_crop: float = option(1.0, "enlarge by this and crop at random; 1 crops the centre", least=1, most=4)
+    views: int = option(4, "crops of each image that the transformer learns from, where crops are random", least=1)
     val_fraction: float = option(0.1, "held out where the data has no val split", least=0, below=1)
 
     tokenizer_epochs: int = option(25, "epochs of the tokenizer", least=1)
@@ -39,6 +41,10 @@ class TrainingOptions:
     tokenizer_lr: float = option(1e-3, "peak learning rate of the tokenizer", least=0)
     commitment: float = option(0.25, "weight β of the commitment loss", least=0)
     l1_weight: float = option(0.2, "weight of the absolute error beside the squared error", least=0)
+    perceptual: float = option(0.0, "weight of the distance in a photo network's features; 0 is off", least=0)
+    adversarial: float = option(0.0, "length of the critic's gradient over the other losses'; 0 is off", least=0)
+    adversarial_start: float = option(0.5, "share of the tokenizer's steps before the critic speaks", least=0, below=1)
+    tokenizer_ema: float = option(0.0, "as --ema, of the tokenizer", least=0, below=1)
 
     epochs: int = option(40, "epochs of the transformer", least=1)
     batch_size: int = option(64, "images a step of the transformer, over all processes", least=1)
@@ -50,6 +56,9 @@ class TrainingOptions:
     label_drop: float = option(0.1, "share of the labels replaced by no class, for guidance", least=0, below=1)
     drop_path: float = option(0.0, "drop probability of the last block's branches", least=0, below=1)
     label_smoothing: float = option(0.0, "label smoothing of the token loss", least=0, below=1)
+    context_noise: float = option(
+        0.0, "largest share of an image's tokens that are false in its context", least=0, most=1
+    )
     ema: float = option(0.0, "decay of an average of the weights that is kept instead; 0 is off", least=0, below=1)
     accumulate: int = option(1, "parts a step's batch is split into, to save memory", least=1)
 
@@ -60,6 +69,7 @@ class TrainingOptions:
     workers: int = option(4, "threads that read images", least=1)
     save_minutes: float = option(3.0, "time between saves of the resumable state", least=0)
     sample_every: int = option(5, "epochs between sample grids", least=1)
+    validate_every: int = option(1, "epochs between looks at the held-out images", least=1)
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -79,6 +89,8 @@ class TrainingOptions:
             raise ValueError(f"--vae-ch is {self.vae_ch}; it must be a multiple of 32, with multipliers of 1 or more.")
         if self.batch_size % self.accumulate:
             raise ValueError(f"--batch-size {self.batch_size} is not a multiple of --accumulate {self.accumulate}.")
+        if self.shift >= self.image_size:
+            raise ValueError(f"--shift is {self.shift}; it must be below the image's side, {self.image_size}.")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ValueError(f"--precision is {self.precision}; it must be auto, float32 or bfloat16.")
 

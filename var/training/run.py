@@ -26,7 +26,7 @@ from ..formats.atomic import remove_leftovers, write_atomically
 from ..model.transformer import VAR
 from ..model.vqvae import VQVAE
 from ..text import clean_name
-from .data import ImageData, center_crop, to_model_range
+from .data import ImageData, center_crop, prepare, to_model_range
 from .distributed import Processes, join_processes, leave_processes
 from .initial import check_start, start_from
 from .interruption import Interruption
@@ -36,7 +36,7 @@ from .options import RESUMABLE_CHANGES, TrainingOptions
 from .report import Log, save_curves, save_grid, show
 from .saving import load, plain_arguments, save, trainer_layout
 from .tokenizer import TokenizerStage, initialize_vqvae
-from .transformer import TransformerStage, initialize_var, make_tokens
+from .transformer import TokenSet, TransformerStage, initialize_var, make_tokens
 
 FEW_IMAGES = 500  # below, a tokenizer that has seen others is better
 NUM_SAMPLES = 32  # of a sample grid
@@ -189,6 +189,7 @@ class Run:
         options = self.options
         stored = round(options.image_size * options.random_crop)
         data = load_data(self.data_path, options.image_size, stored, options.val_fraction, options.workers, self.show)
+        data = prepare(data, options.shift, self.device)
         self._say(
             f"{self.data_path}: {len(data.train)} images to train on, {len(data.val)} held out, "
             f"{len(data.class_names)} classes; {self.device}, {'bfloat16' if self.autocast else 'float32'}"
@@ -221,13 +222,13 @@ class Run:
         if not last.exists():
             first = torch.linspace(0, len(data.train) - 1, min(len(data.train), 64)).long()
             pixels = center_crop(data.train.images.batch(first), self.options.image_size)
-            initialize_vqvae(vqvae, to_model_range(pixels))
+            initialize_vqvae(vqvae, to_model_range(pixels.cpu()))
         resume = load(last)
+        vqvae.to(self.device, memory_format=torch.channels_last)
         stage = TokenizerStage(vqvae, self.options, data.train, data.val, self.processes)
         num_steps = count_steps_per_epoch(stage, self.processes) * stage.epochs
         if resume is None or resume["step"] < num_steps:
             self._propose_tokenizer(data)
-            vqvae.to(self.device, memory_format=torch.channels_last)
 
             def show_samples(model: VQVAE, epoch: int) -> None:
                 images = stage.samples(model, self.device)
@@ -243,25 +244,26 @@ class Run:
         vqvae.load_state_dict(load(finished))
         return vqvae.to(self.device).eval().requires_grad_(False)
 
-    def _tokens(self, data: ImageData, vqvae: VQVAE) -> dict[str, torch.Tensor]:
+    def _tokens(self, data: ImageData, vqvae: VQVAE) -> tuple[TokenSet, TokenSet]:
         """Tokens of both splits, made once; every process reads the main one's."""
         path = self.folder / "tokens.pth"
         if self.processes.is_main and not path.exists():
-            tokens = {}
+            kept = {}
             for name, split in (("train", data.train), ("val", data.val)):
                 size = min(64, self.options.tokenizer_batch_size)
                 batches = torch.arange(len(split)).split(size) if len(split) else []
                 shown = self.show(batches, f"tokens of {name} images")
                 training = name == "train"
-                tokens[name] = make_tokens(vqvae, split, self.options, self.device, training=training, batches=shown)
-                tokens[f"{name}_labels"] = split.labels
-            save(path, tokens)
+                found = make_tokens(vqvae, split, self.options, self.device, training=training, batches=shown)
+                kept[name] = {"tokens": found.tokens, "labels": found.labels, "latents": found.latents}
+            save(path, kept)
         self.processes.wait()
-        return load(path)
+        kept = load(path)
+        return TokenSet(**kept["train"]), TokenSet(**kept["val"])
 
     def _transformer(self, data: ImageData, vqvae: VQVAE) -> None:
         last, best = self.folder / "ar-ckpt-last.pth", self.folder / "ar-ckpt-best.pth"
-        tokens = self._tokens(data, vqvae)
+        train, val = self._tokens(data, vqvae)
         config = self.options.var_config(len(data.class_names), vqvae.config)
         torch.manual_seed(self.options.seed + 1)
         model = VAR(config, self.options.drop_path)
@@ -270,14 +272,7 @@ class Run:
         if self.init is not None and saved is None:
             self._say(start_from(model, read_checkpoint(self.init), self.init, data.class_names))
         model.to(self.device)
-        stage = TransformerStage(
-            model,
-            vqvae,
-            self.options,
-            (tokens["train"], tokens["train_labels"]),
-            (tokens["val"], tokens["val_labels"]),
-            self.processes,
-        )
+        stage = TransformerStage(model, vqvae, self.options, train, val, self.processes)
         resume = None
         if saved is not None:
             resume = {

@@ -1,10 +1,12 @@
 """The second stage: the transformer, on tokens that were made once.
 
-Letters: B images, D width, V vocabulary, L tokens of all scales, K views of an image.
+Letters: B images, D width, V vocabulary, L tokens of all scales, K views of an image, C latent channels, N side of the
+latent.
 """
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +16,13 @@ from torch import Tensor, nn
 from ..model.transformer import VAR, Block
 from ..model.vqvae import VQVAE
 from ..pipeline import VARPipeline
+from .context_noise import noisy_context
 from .data import Split, augment, center_crop, to_model_range, validation_batches
 from .distributed import Processes
 from .options import TrainingOptions
 
 SAMPLE_GUIDANCE = 2.0
 UNDECAYED = ("class_emb", "pos_start", "pos_1LC", "lvl_embed", "scale_mul_1H11", "ada_gss")
-CROPS = 4  # views kept of each image where crops are random
 
 
 def initialize_var(model: VAR) -> None:
@@ -51,6 +53,42 @@ def initialize_var(model: VAR) -> None:
             model.shared_ada_lin[1].weight[: 2 * width].mul_(1e-5)
 
 
+@dataclass(frozen=True)
+class TransformerOutputs:
+    """What the objective says of a batch: scalars.
+
+    Args:
+        loss: whose gradient the step follows.
+        accuracy: share of the tokens named.
+    """
+
+    loss: Tensor
+    accuracy: Tensor
+
+
+@dataclass(frozen=True)
+class TokenSet:
+    """What the transformer learns from.
+
+    Args:
+        tokens: of each view of each image, (images, K, L), in the smallest integers that hold them.
+        labels: class of each image, int64 (images,).
+        latents: what the tokens were made of, float16 (images, K, C, N, N); None where nobody asks for it.
+    """
+
+    tokens: Tensor
+    labels: Tensor
+    latents: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "TokenSet":
+        """The same on a device."""
+        latents = None if self.latents is None else self.latents.to(device)
+        return TokenSet(self.tokens.to(device), self.labels.to(device), latents)
+
+
 class TransformerObjective(nn.Module):
     """Labels and tokens in, loss out; the module that gradients are averaged over."""
 
@@ -58,11 +96,11 @@ class TransformerObjective(nn.Module):
         super().__init__()
         self.model, self.label_smoothing = model, label_smoothing
 
-    def forward(self, class_labels: Tensor, inputs: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Labels (B,), inputs (B, L - n_1², C) and true tokens (B, L) to the loss and the share of tokens named."""
+    def forward(self, class_labels: Tensor, inputs: Tensor, tokens: Tensor) -> TransformerOutputs:
+        """Labels (B,), inputs (B, L - n_1², C) and true tokens (B, L) to the loss."""
         logits = self.model(class_labels, inputs)  # (B, L, V)
         loss = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), label_smoothing=self.label_smoothing)
-        return loss, (logits.detach().argmax(-1) == tokens).float().mean()
+        return TransformerOutputs(loss, (logits.detach().argmax(-1) == tokens).float().mean())
 
 
 @torch.inference_mode()
@@ -74,8 +112,8 @@ def make_tokens(
     *,
     training: bool,
     batches: Iterable[Tensor],
-) -> Tensor:
-    """Tokens of every view of every image, in the smallest integers that hold them.
+) -> TokenSet:
+    """Tokens of every view of every image.
 
     Args:
         vqvae: the finished tokenizer.
@@ -86,23 +124,28 @@ def make_tokens(
         batches: the indices to go through, int64 (B,) each.
 
     Returns:
-        (images, K, L): K crops, and each mirrored where images are.
+        On the CPU, with K views an image: the centre crop and, where crops are random, others up to `options.views`;
+        and each mirrored where images are. Latents are kept where the context gets noise.
     """
-    crops = CROPS if training and options.random_crop > 1 else 1
+    crops = options.views if training and (options.random_crop > 1 or options.shift) else 1
     dtype = torch.int16 if vqvae.config.vocab_size <= 2**15 else torch.int32
-    found = []
+    keep_latents = training and options.context_noise > 0
+    tokens, latents = [], []
     for number, indices in enumerate(batches):
         pixels = split.images.batch(indices)
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + number)
-        if crops > 1:
-            views = [augment(pixels, options.image_size, False, generator) for _ in range(crops)]
-        else:
-            views = [center_crop(pixels, options.image_size)]
+        views = [center_crop(pixels, options.image_size)]
+        views += [augment(pixels, options.image_size, False, generator) for _ in range(crops - 1)]
         if training and options.flip:
             views += [view.flip(3) for view in views]
-        tokens = [torch.cat(vqvae.encode(to_model_range(view.to(device)), options.patch_nums), dim=1) for view in views]
-        found.append(torch.stack(tokens, dim=1).to(dtype).cpu())  # (B, K, L)
-    return torch.cat(found) if found else torch.zeros(0, 1, sum(n * n for n in options.patch_nums), dtype=dtype)
+        found = [vqvae.encode_latent(to_model_range(view.to(device))) for view in views]  # (B, C, N, N) each
+        encoded = [torch.cat(vqvae.quantize.encode(latent, options.patch_nums), dim=1) for latent in found]
+        tokens.append(torch.stack(encoded, dim=1).to(dtype).cpu())  # (B, K, L)
+        if keep_latents:
+            latents.append(torch.stack(found, dim=1).half().cpu())  # (B, K, C, N, N)
+    if not tokens:
+        return TokenSet(torch.zeros(0, 1, sum(n * n for n in options.patch_nums), dtype=dtype), split.labels)
+    return TokenSet(torch.cat(tokens), split.labels, torch.cat(latents) if keep_latents else None)
 
 
 class TransformerStage:
@@ -112,28 +155,28 @@ class TransformerStage:
         model: on its device, in training mode.
         vqvae: the finished tokenizer, on the same device.
         options: of the run.
-        train: tokens (images, K, L) and labels (images,) to learn from.
-        val: the same of the held-out images, with K = 1.
+        train: to learn from.
+        val: the held-out images, with K = 1.
         processes: of the run.
     """
 
     name = "transformer"
     best_key, best_is_larger = "val_loss", False
     compiled_parts = (Block,)
+    beside, beside_betas = None, (0.0, 0.0)
 
     def __init__(
         self,
         model: VAR,
         vqvae: VQVAE,
         options: TrainingOptions,
-        train: tuple[Tensor, Tensor],
-        val: tuple[Tensor, Tensor],
+        train: TokenSet,
+        val: TokenSet,
         processes: Processes,
     ):
         self.model, self.vqvae, self.options, self.processes = model, vqvae, options, processes
-        self.train_tokens, self.train_labels = train
-        self.val_tokens, self.val_labels = val
-        self.train = self.train_labels
+        device = model.head.weight.device
+        self.train, self.val = train.to(device), val.to(device)
         self.objective = TransformerObjective(model, options.label_smoothing)
         self.epochs, self.batch_size, self.lr = options.epochs, options.batch_size, options.lr
         self.betas, self.weight_decay, self.ema = (0.9, 0.95), options.weight_decay, options.ema
@@ -146,21 +189,31 @@ class TransformerStage:
         self, indices: Tensor, progress: float, generator: torch.Generator, device: torch.device
     ) -> tuple[Tensor, ...]:
         """Labels, some dropped, inputs and tokens of one view of each image."""
-        views = torch.randint(self.train_tokens.shape[1], (len(indices),), generator=generator)
-        dropped = torch.rand(len(indices), generator=generator) < self.options.label_drop
-        labels = torch.where(dropped, self.model.null_class, self.train_labels[indices])
-        return self._prepare(self.train_tokens[indices, views], labels, device)
+        views = torch.randint(self.train.tokens.shape[1], (len(indices),), generator=generator).to(device)
+        dropped = (torch.rand(len(indices), generator=generator) < self.options.label_drop).to(device)
+        shares = torch.rand(len(indices), generator=generator).to(device) * self.options.context_noise
+        indices = indices.to(device)
+        labels = self.train.labels[indices].masked_fill(dropped, self.model.null_class)
+        tokens = self.train.tokens[indices, views].long()  # (B, L)
+        if self.train.latents is None:
+            return labels, self._inputs(tokens), tokens
+        latents = self.train.latents[indices, views].float()  # (B, C, N, N)
+        patch_nums = self.options.patch_nums
+        inputs, tokens = noisy_context(self.vqvae.quantize, self._by_scale(tokens), latents, patch_nums, shares)
+        return labels, inputs, tokens
 
-    def _prepare(self, tokens: Tensor, labels: Tensor, device: torch.device) -> tuple[Tensor, ...]:
-        tokens = tokens.to(device).long()  # (B, L)
-        scales = tokens.split([patch_num**2 for patch_num in self.options.patch_nums], dim=1)
-        with torch.no_grad():
-            inputs = self.vqvae.quantize.teacher_forcing_inputs(scales, self.options.patch_nums)  # (B, L - n_1², C)
-        return labels.to(device), inputs, tokens
+    def _by_scale(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        """Tokens (B, L) as one (B, n²) a scale."""
+        return tokens.split([patch_num**2 for patch_num in self.options.patch_nums], dim=1)
 
-    def measure(self, outputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def _inputs(self, tokens: Tensor) -> Tensor:
+        """What the transformer sees of true tokens (B, L): (B, L - n_1², C)."""
+        return self.vqvae.quantize.teacher_forcing_inputs(self._by_scale(tokens), self.options.patch_nums)
+
+    def measure(self, outputs: TransformerOutputs) -> dict[str, Tensor]:
         """What a step's outputs say, as tensors that the loop averages."""
-        return {"loss": outputs[0].detach(), "accuracy": outputs[1]}
+        return {"loss": outputs.loss.detach(), "accuracy": outputs.accuracy}
 
     def summarize(self, means: dict[str, float]) -> dict[str, float]:
         """What the log says of averaged measures."""
@@ -175,9 +228,11 @@ class TransformerStage:
         total = torch.zeros(3, dtype=torch.float64)
         objective = TransformerObjective(model, 0.0)
         part = self.batch_size // self.options.accumulate
-        for indices in validation_batches(len(self.val_labels), part, self.processes):
-            loss, accuracy = objective(*self._prepare(self.val_tokens[indices, 0], self.val_labels[indices], device))
-            total += torch.tensor([loss.item(), accuracy.item(), 1.0], dtype=torch.float64) * len(indices)
+        for indices in validation_batches(len(self.val), part, self.processes):
+            indices = indices.to(device)
+            tokens = self.val.tokens[indices, 0].long()
+            said = objective(self.val.labels[indices], self._inputs(tokens), tokens)
+            total += torch.tensor([said.loss.item(), said.accuracy.item(), 1.0], dtype=torch.float64) * len(indices)
         total = self.processes.sum(total)
         if not total[2]:
             return {}
