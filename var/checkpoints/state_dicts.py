@@ -163,10 +163,14 @@ class Model:
 
 def describe_object(name: str, value: StandIn | Global) -> str:
     """Say that something else stands where a weight should be, and what to do."""
-    return (
-        f"{one_line(name, MAX_PART)} is a {one_line(value.name, MAX_PART)}, not an ordinary tensor. Expected plain "
-        "floating-point tensors: save the model's state_dict() with such."
-    )
+    found = f"{one_line(name, MAX_PART)} is a {one_line(value.name, MAX_PART)}, not an ordinary tensor."
+    if value.name.startswith("torch.distributed."):
+        return (
+            f"{found} It is one part of a weight that is spread over several processes. Gather them where the model "
+            "was trained: torch.save of get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, "
+            "cpu_offload=True)), both from torch.distributed.checkpoint.state_dict."
+        )
+    return f"{found} Expected plain floating-point tensors: save the model's state_dict() with such."
 
 
 def official_name(key: str) -> str:

@@ -3,6 +3,7 @@
 Tensors stay in the file until somebody reads them, so opening a file of any size costs little.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,13 @@ SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 PICKLE_SIGNATURES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 MAX_LISTED = 5  # files named in a message
+SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.\w+$")  # number and count of a model in several files
+DISTRIBUTED_SUFFIX, DISTRIBUTED_METADATA = ".distcp", ".metadata"
+DEEPSPEED_SCRIPT = "zero_to_fp32.py"
+JOIN_DISTRIBUTED = (
+    "Make one file of its folder (python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER OUT.pth, "
+    "which calls dcp_to_torch_save), and open that."
+)
 
 
 @dataclass(frozen=True)
@@ -58,18 +66,21 @@ def open_file(path: Path) -> FileContent:
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file. Check the path.")
+    if path.suffix == DISTRIBUTED_SUFFIX or path.name == DISTRIBUTED_METADATA:
+        raise CheckpointError(f"This is a part of a checkpoint of torch.distributed.checkpoint. {JOIN_DISTRIBUTED}")
     if path.is_dir():
         path = choose_in_folder(path)
+    shard = SHARD.search(path.name)
+    if shard is not None and int(shard[2]) > 1:
+        raise CheckpointError(
+            f"This is file {int(shard[1])} of {int(shard[2])} of one model. Download all of them and their index "
+            f"(*{INDEX_SUFFIX}) into one folder, and open the index or that folder."
+        )
     if not path.is_file():  # a pipe or a device may make a reader wait for ever
         raise CheckpointError(f"This is a pipe or a device, not a file. {EXPECTED}")
     if path.name.endswith(INDEX_SUFFIX):
         return _open_shards(path)
-    kind, content = _open_one(path)
-    if isinstance(content, Unpickled):
-        size = path.stat().st_size
-        return FileContent(kind, content.value, {}, (path,), size, content.stand_ins, content.attack)
-    tensors, metadata = content
-    return FileContent(kind, tensors, metadata, (path,), path.stat().st_size)
+    return _open_single(path)
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
@@ -108,12 +119,29 @@ def choose_in_folder(folder: Path) -> Path:
     found = found or [path for path in files if path.suffix.lower() in SUFFIXES]
     if len(found) == 1:
         return found[0]
+    if (folder / DISTRIBUTED_METADATA).is_file() and any(path.suffix == DISTRIBUTED_SUFFIX for path in files):
+        raise CheckpointError(f"This is a checkpoint of torch.distributed.checkpoint. {JOIN_DISTRIBUTED}")
+    if (folder / DEEPSPEED_SCRIPT).is_file():
+        raise CheckpointError(
+            f"This is a checkpoint of DeepSpeed in parts. Make one file of it with DeepSpeed's own script in this "
+            f"folder (python {DEEPSPEED_SCRIPT} . OUT), and open that."
+        )
     if not found:
         raise CheckpointError(f"This is a folder without any checkpoint. {EXPECTED} Name the file, or its folder.")
     names = ", ".join(path.name for path in found[:MAX_LISTED]) + (", ..." if len(found) > MAX_LISTED else "")
     raise CheckpointError(
         f"This is a folder with {len(found)} files that may be checkpoints ({names}). Name one of them."
     )
+
+
+def _open_single(path: Path) -> FileContent:
+    """Open one file, which is no index."""
+    kind, content = _open_one(path)
+    if isinstance(content, Unpickled):
+        size = path.stat().st_size
+        return FileContent(kind, content.value, {}, (path,), size, content.stand_ins, content.attack)
+    tensors, metadata = content
+    return FileContent(kind, tensors, metadata, (path,), path.stat().st_size)
 
 
 def _open_one(path: Path) -> tuple[str, Unpickled | tuple[dict, dict]]:
@@ -139,7 +167,7 @@ def _open_shards(index: Path) -> FileContent:
             f"The index names {len(names)} files, and {len(missing)} of them are missing beside it ({missing[0]}). "
             "Download them into the same folder."
         )
-    shards = {name: open_file(index.parent / name) for name in names if not name.endswith(INDEX_SUFFIX)}
+    shards = {name: _open_single(index.parent / name) for name in names if not name.endswith(INDEX_SUFFIX)}
     tensors = {}
     for key, name in places.items():
         payload = shards[name].payload if name in shards else None

@@ -15,6 +15,7 @@ from .tensors import Storage, StoredTensor
 
 DAMAGED = "The file's pickle is damaged. Copy, download or save the file again."
 
+DISTRIBUTED_TENSOR = "torch.distributed.tensor.DTensor"
 SIZED = (str, bytes, bytearray)
 SCALARS = (str, int, float, bool, bytes, type(None))
 BUILTINS = ("builtins", "__builtin__")  # its name today, and in protocols 0 to 2
@@ -162,8 +163,16 @@ def _tensor_of_dtype(_: Machine, storage, start, shape, stride, requires_grad, h
     return StoredTensor(storage, known, shape, stride, start)
 
 
-def _subclass(machine: Machine, build: Any, _: Any, arguments: tuple, *__: Any) -> Any:
-    return machine.call(build, arguments)
+def _subclass(machine: Machine, build: Any, kind: Any, arguments: tuple, state: Any = None, *_: Any) -> Any:
+    """A tensor of a subclass; of a DTensor, which FSDP2 has, what this process held, where that is all of it."""
+    if not isinstance(build, Global) or build.name != "torch._utils._rebuild_wrapper_subclass":
+        return machine.call(build, arguments)
+    _, attributes = state if isinstance(state, tuple) and len(state) == 2 else (None, state)
+    local = attributes.get("_local_tensor") if isinstance(attributes, dict) else None
+    whole = arguments[2] if len(arguments) > 2 else None
+    name = kind.name if isinstance(kind, Global) else "tensor of an unknown kind"
+    is_whole = name == DISTRIBUTED_TENSOR and isinstance(local, StoredTensor) and local.shape == whole
+    return local if is_whole else StandIn(name)
 
 
 def _reconstructed(machine: Machine, kind: Any, *_: Any) -> Any:
