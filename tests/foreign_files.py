@@ -7,11 +7,14 @@ from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from warnings import catch_warnings
 
 import torch
 from safetensors.torch import save_file
-from tiny import tiny_states
+from tiny import tiny_states, tiny_var_config
 from torch import Tensor, nn
+
+from var.model.transformer import VAR
 
 D = 64  # width of the tiny VAR
 NUM_BLOCKS = 2
@@ -463,6 +466,20 @@ def quantized_var() -> dict:
     return changed_var("blocks.#.attn.mat_qkv.weight.absmax 192\nblocks.#.attn.mat_qkv.weight.quant_map 16")
 
 
+def dynamically_quantized_var() -> dict:
+    """What PyTorch's own quantization makes of a VAR."""
+    model = VAR(tiny_var_config())
+    with catch_warnings(action="ignore"):
+        return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8).state_dict()
+
+
+def eight_bits(state: dict, scale: str) -> dict:
+    """Layers in 8-bit floating point, each with a scale, as ComfyUI and compressed-tensors name it."""
+    layers = [key.removesuffix(".weight") for key, value in state.items() if key.endswith("weight") and value.ndim > 1]
+    small = {f"{layer}.weight": state[f"{layer}.weight"].to(torch.float8_e4m3fn) for layer in layers}
+    return {**state, **small, **{f"{layer}.{scale}": torch.ones(1) for layer in layers}}
+
+
 # What the sentence says, and the file's content; those of safetensors are flat.
 PROJECTS: dict[str, tuple[str, Callable[[], object]]] = {
     "flexvar": ("FlexVAR", flexvar),
@@ -479,6 +496,9 @@ PROJECTS: dict[str, tuple[str, Callable[[], object]]] = {
     "control_var": ("ControlVAR", control_var),
     "var_with_lora": ("LoRA adapters that are not merged", var_with_lora),
     "quantized_var": ("quantized to a few bits", quantized_var),
+    "dynamically_quantized_var": ("8-bit whole numbers by PyTorch", dynamically_quantized_var),
+    "fp8_var.safetensors": ("8-bit floating point", lambda: eight_bits(tiny_states()[0], "scale_weight")),
+    "fp8_vqvae.safetensors": ("8-bit floating point", lambda: eight_bits(tiny_states()[1], "weight_scale")),
     "vqgan": ("plain VQGAN", vqgan),
     "kl_autoencoder": ("KL autoencoder", kl_autoencoder),
     "llamagen_tokenizer": ("tokenizer of LlamaGen or FlexVAR", llamagen_tokenizer),

@@ -141,6 +141,67 @@ def test_all_differences_make_one_message(checkpoint):
         build_var(changed, "cpu", torch.float32)
 
 
+def vqvae_state(channels: int = 3, without: str = " ", **renamed: str) -> dict:
+    """A VQVAE with images of so many channels, without some of its weights, and with parts renamed."""
+    state = {key: value for key, value in tiny_states()[1].items() if without not in key}
+    state["encoder.conv_in.weight"] = torch.zeros(32, channels, 3, 3)
+    state["decoder.conv_out.weight"], state["decoder.conv_out.bias"] = (
+        torch.zeros(channels, 32, 3, 3),
+        torch.zeros(channels),
+    )
+    for old, new in renamed.items():
+        state = {key.replace(f".{old}.", f".{new}."): value for key, value in state.items()}
+    return state
+
+
+def pruned_var(gone: tuple[int, ...] = (), width: int = 256) -> dict:
+    """A VAR of four blocks without some, the last of which has a feed-forward part of another width."""
+    state = tiny_states(var_config=tiny_var_config(depth=4))[0]
+    state["blocks.3.ffn.fc1.weight"], state["blocks.3.ffn.fc1.bias"] = torch.zeros(width, 64), torch.zeros(width)
+    state["blocks.3.ffn.fc2.weight"] = torch.zeros(64, width)
+    return {key: value for key, value in state.items() if not key.startswith(tuple(f"blocks.{i}." for i in gone))}
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (vqvae_state(channels=1), "VQVAE for gray images"),
+        (vqvae_state(channels=4), r"images with transparency \(RGBA\)"),
+        (vqvae_state(without=".attn"), "VQVAE without attention"),
+        (vqvae_state(without=".mid.attn"), r"without a part of its attention \(encoder\.mid\.attn_1\., decoder"),
+        (vqvae_state(qkv="q"), "another autoencoder: 14 of its .* weights have names"),
+        (vqvae_state(down="stages", up="stages"), "another autoencoder"),
+        (vqvae_state(quant_resi="mixer"), "another autoencoder"),
+        (pruned_var(gone=(0, 2)), "Of blocks 0 to 3 these are missing: 0, 2. This is a pruned VAR"),
+        (pruned_var(width=128), "different widths: this is a VAR pruned within its layers"),
+    ],
+    ids=[
+        "gray",
+        "RGBA",
+        "no attention",
+        "less attention",
+        "q",
+        "other levels",
+        "other phi",
+        "fewer blocks",
+        "narrower",
+    ],
+)
+def test_changed_models_are_called_what_they_are(tmp_path, state, said):
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=said) as caught:
+        check(read_checkpoint(tmp_path / "a.pth"))
+    assert "etch" not in str(caught.value)  # fetching it again would bring the same
+    assert len(str(caught.value)) < 800
+
+
+def test_model_pruned_at_its_end_is_a_smaller_model(tmp_path):
+    torch.save(pruned_var(gone=(2, 3)), tmp_path / "a.pth")
+    checkpoint = read_checkpoint(tmp_path / "a.pth")
+    check(checkpoint)
+    assert checkpoint.var_config.depth == 2
+
+
 def test_file_without_vqvae_says_which_one_is_wanted(checkpoint):
     alone = replace(checkpoint, vae_weights=None, vae_config=None)
     with pytest.raises(CheckpointError, match="no VQVAE.*vocabulary of 64 and 8 latent channels.*--vae"):

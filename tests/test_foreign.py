@@ -26,8 +26,9 @@ def state_dicts(value: object, place: str = "") -> dict[str, dict]:
     """All state dicts in a file's content, by their place."""
     if not isinstance(value, Mapping):
         return {}
-    if value and all(isinstance(item, StoredTensor) for item in value.values()):
-        return {place: {key.replace("module.", ""): item for key, item in value.items()}}
+    state = {key: item for key, item in value.items() if isinstance(item, StoredTensor)}
+    if state:
+        return {place: {key.replace("module.", ""): item for key, item in state.items()}}
     return {name: state for key, item in value.items() for name, state in state_dicts(item, f"{place}.{key}").items()}
 
 

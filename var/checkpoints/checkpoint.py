@@ -13,8 +13,10 @@ from ..formats.open import FileContent, open_file
 from ..formats.tensors import StoredTensor, paused_collection
 from ..model.config import VARConfig, VQVAEConfig
 from ..text import format_bytes, format_count, one_line, printable
+from .changed_models import describe_change
 from .layouts import find_state_dicts
 from .sizes import infer_vae_config, infer_var_config
+from .state_dicts import VAR, VQVAE
 
 BUFFERS = ("lvl_1L", "attn_bias_for_masking", "zero_k_bias", "ema_vocab_hit_SV")
 WEIGHTS_NAMES = {"ema": "EMA", "raw": "raw"}
@@ -144,8 +146,10 @@ def read_checkpoint(path: str | Path, weights: str | None = None) -> Checkpoint:
         with saying_attack(content.attack):
             found = find_state_dicts(content, weights)
             _check_amounts(content, found.var_weights, found.vae_weights)
-            var_config = infer_var_config(found.var_weights) if found.var_weights is not None else None
-            vae_config = infer_vae_config(found.vae_weights) if found.vae_weights is not None else None
+            with _telling_changes(VAR, found.var_weights):
+                var_config = infer_var_config(found.var_weights) if found.var_weights is not None else None
+            with _telling_changes(VQVAE, found.vae_weights):
+                vae_config = infer_vae_config(found.vae_weights) if found.vae_weights is not None else None
     names = found.class_names
     if names is not None and (var_config is None or len(names) != var_config.num_classes):
         names = None
@@ -167,6 +171,18 @@ def read_checkpoint(path: str | Path, weights: str | None = None) -> Checkpoint:
         stand_ins=content.stand_ins,
         attack=content.attack,
     )
+
+
+@contextmanager
+def _telling_changes(kind: str, weights: Mapping[str, StoredTensor] | None) -> Iterator[None]:
+    """Of a model whose sizes cannot be told, say what was done to it, where that is known."""
+    try:
+        yield
+    except CheckpointError as error:
+        change = describe_change(kind, weights or {}, names_alone=True)
+        if change is None:
+            raise
+        raise CheckpointError(change) from error
 
 
 def _check_amounts(content: FileContent, *states: Mapping[str, StoredTensor] | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..formats.pickles import Global, StandIn
 from ..formats.tensors import StoredTensor
 from ..text import one_line
-from .foreign_models import KINDS, Kind
+from .foreign_models import BOTH, KINDS, Kind
 
 State = Mapping[str, StoredTensor]
 
@@ -56,7 +56,9 @@ def variant_of_vqvae(state: State) -> str | None:
 
 def _find_relative(state: State, relative: str) -> str | None:
     index = _index(state.items())
-    return next((_sentence(kind) for kind in KINDS if kind.relative == relative and _matches(kind, index)), None)
+    return next(
+        (_sentence(kind) for kind in KINDS if kind.relative in (relative, BOTH) and _matches(kind, index)), None
+    )
 
 
 def _sentence(kind: Kind) -> str:

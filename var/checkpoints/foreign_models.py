@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 CHOOSE_VAR = "This app runs VAR alone: choose a checkpoint of VAR."
 CHOOSE_VQVAE = "Use the VQVAE that the VAR was trained with (the official one is vae_ch160v4096z32.pth)."
+BOTH = "VAR or VQVAE"
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Kind:
         next_step: what to do, one or two sentences.
         signatures: one a line, of which one is enough; the marks in it all have to match. `!mark` must not match, and
             `mark:4` asks for four dimensions.
-        relative: "VAR" or "VQVAE" where it has so many of that model's weights that it could be taken for one.
+        relative: "VAR", "VQVAE" or `BOTH` where it has so many of that model's weights that it could be taken for one.
         whole_file: whether the signature is in the structure of a file without any model, instead of in a state dict.
     """
 
@@ -66,9 +67,28 @@ KINDS = (
         weight.quant_map
         qweight qzeros
         SCB
-        _packed_params
         """,
-        relative="VAR",
+        relative=BOTH,
+    ),
+    Kind(
+        "weights quantized to 8-bit whole numbers by PyTorch (quantize_dynamic or the like)",
+        "Expected float32, float16 or bfloat16: save the original model's state_dict() before it is quantized.",
+        """
+        _packed_params
+        zero_point scale
+        """,
+        relative=BOTH,
+    ),
+    Kind(
+        "weights in 8-bit floating point with scales beside them",
+        "Expected float32, float16 or bfloat16: multiply each by its scale, or save the original state_dict().",
+        """
+        scale_weight
+        weight_scale
+        weight_scale_inv
+        scaled_fp8
+        """,
+        relative=BOTH,
     ),
     # Transformers that grew from VAR: most of its weights are there, and something else.
     Kind(

@@ -17,6 +17,7 @@ from ..formats.tensors import StoredTensor, paused_collection
 from ..model.config import VARConfig, VQVAEConfig
 from ..model.transformer import VAR, stored_dtype
 from ..model.vqvae import VQVAE, is_in_decoder
+from .changed_models import describe_change
 from .checkpoint import Checkpoint, naming, saying_attack
 from .folder import check_pair
 from .key_differences import KeyDifferences, find_differences
@@ -109,8 +110,9 @@ def check(checkpoint: Checkpoint) -> None:
         CheckpointError: they cannot.
     """
     with naming(checkpoint.path), saying_attack(checkpoint.attack):
+        states = {"VAR": checkpoint.var_weights, "VQVAE": checkpoint.vae_weights}
         for name, differences in find_model_differences(checkpoint).items():
-            _check_fit(differences, name)
+            _check_fit(differences, name, states[name])
     check_pair(checkpoint, checkpoint)
 
 
@@ -146,7 +148,7 @@ def _load(
         channels_last: whether the entry of a key is a convolution that is faster with its channels last.
     """
     expected = model.state_dict()
-    _check_fit(find_differences(expected, state), name)
+    _check_fit(find_differences(expected, state), name, state)
 
     def read(key: str) -> Tensor:
         slot = expected[key]
@@ -162,13 +164,14 @@ def _load(
     return model.eval().requires_grad_(False)
 
 
-def _check_fit(differences: KeyDifferences, name: str) -> None:
+def _check_fit(differences: KeyDifferences, name: str, state: Mapping[str, StoredTensor]) -> None:
     """Refuse weights of other names, shapes or kinds of numbers; all differences make one message."""
     if differences:
+        step = describe_change(name, state) or differences.next_step()
         expected = len(differences.missing) + len(differences.present)
         raise CheckpointError(
             f"The weights do not fit a {name} of the sizes they tell: {differences.describe()}. Expected the "
-            f"{expected} entries of the reference implementation. {differences.next_step()}"
+            f"{expected} entries of the reference implementation. {step}"
         )
 
 
