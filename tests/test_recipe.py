@@ -142,6 +142,24 @@ def test_values_that_would_break_the_list_are_quoted():
     assert 'Model: "a, b: c"' in readable(replace(RECIPE, checkpoint="a, b: c.pth"))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"class_name": 'a: b, "c"', "checkpoint": "x, y.pth", "vae": "vae.pth", "vae_hash": "1234567890"},
+        {"class_name": "犬", "edited": True, "weights": "raw", "checkpoint_hash": ""},
+        {"class_name": "", "options": SamplingOptions((None,), (2**63 - 1,), cfg_scale=1 / 3, more_smooth=True)},
+        {"options": SamplingOptions((3,), (7,), (0.1, 1e-7, 2.0, 3.5), (1, 2, 3, 0), temperature=(0.5, 1.0, 1.0, 2.0))},
+        {"options": SamplingOptions((3,), (7,), cfg_curve="constant", cfg_start=1, cfg_end=3)},
+    ],
+)
+def test_an_image_that_kept_only_what_others_show_is_restored(tmp_path, changes):
+    recipe = replace(RECIPE, **changes)
+    found = from_png(png_with(tmp_path, **{READABLE_CHUNK: readable(recipe)}))
+    without_suffix = {"checkpoint": recipe.checkpoint[:-4], "vae": recipe.vae and recipe.vae[:-4]}
+    assert found == replace(recipe, **without_suffix)
+
+
 def test_values_that_an_older_program_lacked_are_the_defaults(tmp_path):
     values = RECIPE.as_dict()
     del values["temperature"], values["vae"], values["edited"]
@@ -158,6 +176,10 @@ def test_values_of_no_use_are_passed_over(tmp_path):
         ({}, "There are no settings in this image"),
         ({"Author": "me"}, "There are no settings in this image"),
         ({"parameters": "a cat\nSteps: 20"}, "of another program"),
+        ({"parameters": "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 3, Size: 512x512"}, "another program"),
+        ({"parameters": "dog\nSteps: 4, Sampler: VAR, Seed: -7, Size: 16x16"}, "damaged or not of this program"),
+        ({"parameters": "dog\nSteps: 4, Sampler: VAR, Seed: " + "7" * 9000}, "damaged or not of this program"),
+        ({"parameters": "a" * (MOST_LETTERS + 1)}, "of another program"),
         ({"workflow": "{}"}, "of another program"),
         ({CHUNK: ""}, "damaged: they are no JSON"),
         ({CHUNK: "{"}, "damaged: they are no JSON"),

@@ -128,3 +128,10 @@ def test_values_by_scale_are_brought_back_into_their_ranges():
 def test_the_precision_is_that_of_the_image(folder, device, dtype, before, after):
     wanted = Wanted({}, device=device, dtype=dtype)
     assert dtype_for(wanted, ModelHolder(folder, "cpu"), Loading(dtype=before)) == after
+
+
+def test_a_seed_beyond_what_browsers_know_is_said_and_not_changed():
+    wanted = fitted(Wanted({"seed": 2**53, "classes": [1]}), DESCRIPTION, "cpu")
+    assert "seed" not in wanted.values and wanted.values["classes"] == [1]
+    assert wanted.note.startswith(f"Its seed, {2**53}, is larger than")
+    assert fitted(Wanted({"seed": 2**53 - 1}), DESCRIPTION, "cpu").values["seed"] == 2**53 - 1

@@ -13,6 +13,7 @@ from ..checkpoints.hash import HASH_DIGITS
 from ..device import DTYPES
 from ..pipeline import VARPipeline
 from ..sampling.options import SamplingOptions
+from .settings_text import MOST_DIGITS, NO_CLASS, OF_ANOTHER_PROGRAM, option_names, readable, values_of_readable
 
 CHUNK = "var"  # the exact settings, as JSON
 READABLE_CHUNK = "parameters"  # the same in the form that other tools show
@@ -22,25 +23,13 @@ MOST_LETTERS = 16_384  # of the JSON; ours has under a thousand
 MOST_NAME_LETTERS = 300
 MOST_CLASSES = 1_000_000
 MOST_SCALES = 100
-MOST_DIGITS = 40  # of a whole number
 MOST_PIXELS_A_SIDE = 65_536
 HEX_DIGITS = "0123456789abcdef"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-OF_THE_BATCH = ("class_labels", "seed")  # options that have a value an image
 # names of the texts that other image generators write
 SIGNS_OF_OTHERS = frozenset(
     ("parameters", "prompt", "workflow", "invokeai_metadata", "sd-metadata", "Dream", "fooocus_scheme")
 )
-READABLE_NAMES = {
-    "cfg_scale": "CFG scale",
-    "cfg_curve": "CFG curve",
-    "cfg_start": "CFG start",
-    "cfg_end": "CFG end",
-    "top_k": "Top-k",
-    "top_p": "Top-p",
-    "more_smooth": "More smooth",
-    "temperature": "Temperature",
-}
 
 
 @dataclass(frozen=True)
@@ -152,11 +141,6 @@ def arguments_of(options: SamplingOptions) -> dict:
     return {field.name: getattr(options, field.name) for field in fields(options)}
 
 
-def option_names() -> list[str]:
-    """The options of sampling that all images of a batch share."""
-    return [field.name for field in fields(SamplingOptions) if field.name not in OF_THE_BATCH]
-
-
 def tuple_of(value):
     """A list of JSON as a tuple; anything else as it is."""
     return tuple(value) if isinstance(value, list) else value
@@ -221,34 +205,12 @@ def png_bytes(image: Image.Image, recipe: Recipe) -> bytes:
 
 def name_of(recipe: Recipe) -> str:
     """The class of an image for people."""
-    return recipe.class_name or "no class"
+    return recipe.class_name or NO_CLASS
 
 
 def caption(recipe: Recipe) -> str:
     """The two lines below an image: enough to make it again."""
     return f"{name_of(recipe)}\nseed {recipe.seed}"
-
-
-def readable(recipe: Recipe) -> str:
-    """The recipe in the two lines that the "PNG info" of other tools take apart: the prompt, then `Name: value, …`."""
-    settings = {"Steps": recipe.num_scales, "Sampler": "VAR", "Seed": recipe.seed}
-    settings |= {READABLE_NAMES.get(name, name): getattr(recipe.options, name) for name in option_names()}
-    settings |= {"Size": f"{recipe.image_size}x{recipe.image_size}"}
-    settings |= {"Model hash": recipe.checkpoint_hash, "Model": Path(recipe.checkpoint).stem, "Weights": recipe.weights}
-    settings |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae and Path(recipe.vae).stem}
-    settings |= {"Class": "none" if recipe.class_label is None else recipe.class_label}
-    settings |= {"Precision": recipe.dtype, "Device": recipe.device, "Version": f"var {recipe.version}"}
-    if recipe.edited:
-        settings["Edited"] = True
-    shown = ", ".join(f"{name}: {quoted(value)}" for name, value in settings.items() if value not in (None, ""))
-    return f"{' '.join(recipe.class_name.split()) or 'no class'}\n{shown}"
-
-
-def quoted(value) -> str:
-    """A value of the list; in double quotes where it would end the list or break the line."""
-    parts = value if isinstance(value, tuple) else (value,)
-    text = " ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in parts)
-    return json.dumps(text, ensure_ascii=False) if set(text) & set(',:\n"') else text
 
 
 def from_png(source: str | Path | Image.Image) -> Recipe:
@@ -278,14 +240,29 @@ def from_png(source: str | Path | Image.Image) -> Recipe:
 
 
 def from_texts(texts: dict) -> Recipe:
-    """The recipe among the texts of an image; the errors are those of `from_png`."""
-    text = texts.get(CHUNK)
-    if not isinstance(text, str):
-        if SIGNS_OF_OTHERS & texts.keys():
-            raise ValueError("The settings in this image are of another program, not of VAR; they mean nothing here.")
+    """The recipe among the texts of an image; the errors are those of `from_png`.
+
+    Some programs keep the text that others show and drop what they do not know; the first has all that is needed.
+    """
+    text, shown = texts.get(CHUNK), texts.get(READABLE_CHUNK)
+    if isinstance(text, str):
+        values = values_of_json(text)
+    elif isinstance(shown, str) and len(shown) <= MOST_LETTERS:
+        values = values_of_readable(shown) | {FORMAT_KEY: FORMAT}
+    elif SIGNS_OF_OTHERS & texts.keys():
+        raise ValueError(OF_ANOTHER_PROGRAM)
+    else:
         raise ValueError(
             "There are no settings in this image. Editors and messengers remove them; use the file as it was saved."
         )
+    try:
+        return Recipe.from_dict(values)
+    except ValueError as error:
+        raise ValueError(f"The settings in this image are damaged or not of this program: {error}.") from error
+
+
+def values_of_json(text: str) -> dict:
+    """The plain values of our own chunk; raises ValueError where it is damaged."""
     if len(text) > MOST_LETTERS:
         raise ValueError("The settings in this image are damaged: they are too long.")
     try:
@@ -294,12 +271,9 @@ def from_texts(texts: dict) -> Recipe:
         raise ValueError("The settings in this image are damaged: they are no JSON.") from error
     except ValueError as error:
         raise ValueError(f"The settings in this image are damaged: {error}.") from error
-    try:
-        if not isinstance(values, dict):
-            raise ValueError("they are no list of settings")
-        return Recipe.from_dict(values)
-    except ValueError as error:
-        raise ValueError(f"The settings in this image are damaged or not of this program: {error}.") from error
+    if not isinstance(values, dict):
+        raise ValueError("The settings in this image are damaged: they are no list of settings.")
+    return values
 
 
 def whole(digits: str) -> int:

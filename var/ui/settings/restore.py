@@ -129,6 +129,11 @@ def fitted(wanted: Wanted, description: Description, device: str) -> Wanted:
             numbers[label] = min(max(count, 1), counts.MOST_IMAGES_A_CLASS)
         values["counts"] = counts.rows(description, values.get("classes", ()), numbers, 1)
     limits = settings_panel.limits(description)
+    if values.get("seed", 0) > limits["seed"][1]:  # another seed would be another image
+        seed = values.pop("seed")
+        notes.append(
+            f"Its seed, {seed}, is larger than the whole numbers that browsers know; `python -m var sample` takes it."
+        )
     for name, (least, most) in limits.items():
         if name in values and not least <= values[name] <= most:
             asked, values[name] = values[name], min(max(values[name], least), most)

@@ -1,0 +1,134 @@
+"""A recipe as the text that image generators put into a PNG as `parameters`: the prompt, then `Name: value, …`."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..sampling.options import SamplingOptions
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+
+OF_THE_BATCH = ("class_labels", "seed")  # options that have a value an image
+MOST_DIGITS = 40  # of a whole number
+SAMPLER = "VAR"
+NO_CLASS = "no class"
+OF_ANOTHER_PROGRAM = "The settings in this image are of another program, not of VAR; they mean nothing here."
+READABLE_NAMES = {
+    "cfg_scale": "CFG scale",
+    "cfg_curve": "CFG curve",
+    "cfg_start": "CFG start",
+    "cfg_end": "CFG end",
+    "top_k": "Top-k",
+    "top_p": "Top-p",
+    "more_smooth": "More smooth",
+    "temperature": "Temperature",
+}
+SHOWN_FIELDS = {
+    "Steps": "num_scales",
+    "Seed": "seed",
+    "Class": "class_label",
+    "Model": "checkpoint",
+    "Model hash": "checkpoint_hash",
+    "Weights": "weights",
+    "VAE": "vae",
+    "VAE hash": "vae_hash",
+    "Precision": "dtype",
+    "Device": "device",
+}
+TEXT_FIELDS = ("checkpoint", "checkpoint_hash", "weights", "vae", "vae_hash", "dtype", "device")  # a hash may be digits
+WORDS = {"True": True, "False": False, "none": None}
+NUMBER = r"-?\d+(\.\d+)?(e[+-]?\d+)?"
+PAIR = re.compile(r' *([A-Za-z][\w -]*):((?: *"(?:[^"\\]|\\.)*" *)|[^,"]*)(?:,|$)')
+
+
+def option_names() -> list[str]:
+    """The options of sampling that all images of a batch share."""
+    return [field.name for field in fields(SamplingOptions) if field.name not in OF_THE_BATCH]
+
+
+def readable(recipe: "Recipe") -> str:
+    """The recipe in the two lines that the "PNG info" of other tools take apart: the prompt, then `Name: value, …`."""
+    settings = {"Steps": recipe.num_scales, "Sampler": SAMPLER, "Seed": recipe.seed}
+    settings |= {READABLE_NAMES.get(name, name): getattr(recipe.options, name) for name in option_names()}
+    settings |= {"Size": f"{recipe.image_size}x{recipe.image_size}"}
+    settings |= {"Model hash": recipe.checkpoint_hash, "Model": Path(recipe.checkpoint).stem, "Weights": recipe.weights}
+    settings |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae and Path(recipe.vae).stem}
+    settings |= {"Class": "none" if recipe.class_label is None else recipe.class_label}
+    settings |= {"Precision": recipe.dtype, "Device": recipe.device, "Version": f"var {recipe.version}"}
+    if recipe.edited:
+        settings["Edited"] = True
+    return write_settings(" ".join(recipe.class_name.split()) or NO_CLASS, settings)
+
+
+def values_of_readable(text: str) -> dict:
+    """What `readable` wrote as the plain values of `Recipe.as_dict`; the names of files have lost their suffixes.
+
+    Raises:
+        ValueError: it is of another program.
+    """
+    try:
+        prompt, settings = read_settings(text)
+    except ValueError as error:
+        raise ValueError(OF_ANOTHER_PROGRAM) from error
+    if settings.pop("Sampler", None) != SAMPLER:
+        raise ValueError(OF_ANOTHER_PROGRAM)
+    values = {"class_name": prompt, "checkpoint": "", "checkpoint_hash": ""}
+    names = SHOWN_FIELDS | {READABLE_NAMES.get(name, name): name for name in option_names()}
+    for shown, name in names.items():
+        if shown in settings:
+            values[name] = settings[shown] if name in TEXT_FIELDS else plain_value(settings[shown])
+    if "class_label" in values and values["class_label"] is None:
+        values["class_name"] = ""
+    values["image_size"] = plain_value(settings.get("Size", "").split("x")[0])
+    return values | {"edited": "Edited" in settings, "version": settings.get("Version", "").removeprefix("var ")}
+
+
+def plain_value(text: str) -> object:
+    """A value of the readable text as the recipe has it: a number, several of them, a switch, a word, or None."""
+    if " " in text:
+        return tuple(map(plain_value, text.split(" ")))
+    if text in WORDS:
+        return WORDS[text]
+    if re.fullmatch(rf"-?\d{{1,{MOST_DIGITS}}}", text):
+        return int(text)
+    return float(text) if re.fullmatch(NUMBER, text) else text
+
+
+def write_settings(prompt: str, settings: Mapping[str, object]) -> str:
+    """Write the two lines; values that are None or "" are left out, and `read_settings` reads all others back.
+
+    Args:
+        prompt: one line.
+        settings: by their names for people.
+    """
+    shown = (f"{name}: {_quoted(value)}" for name, value in settings.items() if value not in (None, ""))
+    return f"{prompt}\n{', '.join(shown)}"
+
+
+def read_settings(text: str) -> tuple[str, dict[str, str]]:
+    """Read prompt and settings; the values are texts.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    prompt, _, line = text.strip("\n").rpartition("\n")
+    settings, end = {}, 0
+    while end < len(line):
+        pair = PAIR.match(line, end)
+        if pair is None:
+            raise ValueError(f"there is no setting at {line[end : end + 20]!r}")
+        name, value = pair[1], pair[2].strip()
+        settings[name] = json.loads(value) if value.startswith('"') else value
+        end = pair.end()
+    return prompt, settings
+
+
+def _quoted(value: object) -> str:
+    """A value of the list; in double quotes where it would end the list or break the line."""
+    parts = value if isinstance(value, tuple) else (value,)
+    text = " ".join(repr(part).removesuffix(".0") if isinstance(part, float) else str(part) for part in parts)
+    return json.dumps(text, ensure_ascii=False) if set(text) & set(',:\n"') else text
