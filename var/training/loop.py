@@ -121,6 +121,7 @@ def run_stage(
     log: Log,
     hooks: Hooks,
     resume: dict[str, Any] | None,
+    bar: tqdm,
 ) -> None:
     """Train a stage to its end.
 
@@ -133,6 +134,7 @@ def run_stage(
         log: of the run.
         hooks: what to do with results.
         resume: what `hooks.save_last` kept of an earlier start; None to begin.
+        bar: shows the images that were seen.
 
     Raises:
         TrainingError: the loss is no longer finite.
@@ -179,15 +181,9 @@ def run_stage(
     stage.model.train()
     sums: dict[str, Tensor] = {}
     window, last_save, stopping = 0, time.monotonic(), False
-    bar = tqdm(
-        total=num_steps * batch_size,
-        initial=step * batch_size,
-        desc=stage.name,
-        unit="img",
-        unit_scale=True,
-        disable=not processes.is_main,
-        dynamic_ncols=True,
-    )
+    bar.reset(num_steps * batch_size)
+    bar.initial = bar.n = step * batch_size
+    bar.refresh()
     order = torch.empty(0)
     while step < num_steps:
         epoch, place = divmod(step, steps_per_epoch)
@@ -268,10 +264,8 @@ def run_stage(
             hooks.save_last(state())
             last_save = time.monotonic()
         if stopping:
-            bar.close()
             processes.wait()
             raise KeyboardInterrupt
-    bar.close()
     processes.wait()
 
 

@@ -53,6 +53,11 @@ def show(items: Iterable, label: str, total: int | None = None, enabled: bool = 
     return tqdm(items, desc=label, total=total, disable=not enabled, leave=False, dynamic_ncols=True)
 
 
+def progress_bar(label: str, enabled: bool) -> tqdm:
+    """A progress bar that counts images; use it as a context."""
+    return tqdm(desc=label, unit="img", unit_scale=True, disable=not enabled, dynamic_ncols=True)
+
+
 def save_grid(path: Path, images: Sequence[Image.Image], columns: int, captions: Sequence[str] = ()) -> None:
     """Write images as one PNG, so many a row, with a caption below each where there are captions."""
     picture = labelled_sheet(images, captions, columns) if captions else contact_sheet(images, columns, gap=2)

@@ -33,7 +33,7 @@ from .interruption import Interruption
 from .loading import load_data
 from .loop import LOG_EVERY, Hooks, count_steps_per_epoch, run_stage
 from .options import RESUMABLE_CHANGES, TrainingOptions
-from .report import Log, save_curves, save_grid, show
+from .report import Log, progress_bar, save_curves, save_grid, show
 from .saving import load, plain_arguments, save, trainer_layout
 from .tokenizer import TokenizerStage, initialize_vqvae
 from .transformer import TokenSet, TransformerStage, initialize_var, make_tokens
@@ -337,7 +337,10 @@ class Run:
         with Interruption(notice if self.processes.is_main else "", patient=self.processes.count > 1) as interruption:
             watched = replace(hooks, save_last=save_last, asked_to_stop=interruption.is_set)
             try:
-                run_stage(stage, self.options, self.device, self.autocast, self.processes, self.log, watched, resume)
+                with progress_bar(stage.name, self.processes.is_main) as bar:  # gone when an error has its say
+                    run_stage(
+                        stage, self.options, self.device, self.autocast, self.processes, self.log, watched, resume, bar
+                    )
                 if interruption.is_set() and self.processes.count == 1:  # after the last step
                     raise KeyboardInterrupt
             except KeyboardInterrupt:
