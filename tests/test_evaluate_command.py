@@ -74,6 +74,7 @@ def test_prints_a_table_of_packed_images(run, checkpoint, tmp_path):
         (("--per-class", 0), "--per-class and --classifier-epochs must be at least 1"),
         (("--cfg-scale", 1, 2, 3), "cfg_scale"),
         (("--seed", 2**63 - 2), "seed"),
+        (("--sheet", __file__), "is there already; give another name, or --overwrite"),
     ],
 )
 def test_bad_options_are_one_line(run, checkpoint, data, arguments, words):

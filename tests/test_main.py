@@ -14,6 +14,7 @@ from tiny import write_trainer_file
 
 import var
 from var.__main__ import available_commands, describe_error, main
+from var.ui.options import read_options
 
 ROOT = Path(__file__).parents[1]
 
@@ -113,9 +114,10 @@ def test_output_that_nobody_reads_ends_it_quietly(tmp_path):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_version(capsys):
+@pytest.mark.parametrize("program", [main, lambda arguments: read_options(arguments, {})], ids=["var", "app.py"])
+def test_version(capsys, program):
     with pytest.raises(SystemExit) as caught:
-        main(["--version"])
+        program(["--version"])
     assert (caught.value.code, capsys.readouterr().out) == (0, f"var {var.__version__}\n")
 
 

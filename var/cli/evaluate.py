@@ -18,7 +18,7 @@ from ..text import clean_name
 from ..training.data import ImageData
 from ..training.loading import load_data
 from ..training.report import show
-from .model_arguments import add_model_arguments, open_pipeline
+from .model_arguments import add_model_arguments, open_pipeline, refuse_existing
 from .sampling_arguments import add_sampling_arguments, sampling_settings
 
 MAX_ROWS = 20  # classes printed
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--val-fraction", type=float, default=0.1, help="held out where DATA has no split (0.1)")
     add_model_arguments(parser)
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="write the samples as one picture, a class a row")
+    parser.add_argument("--overwrite", action="store_true", help="replace the picture of --sheet that is there already")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, every class among them")
 
 
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
     if args.per_class < 1 or args.classifier_epochs < 1:
         raise ValueError("--per-class and --classifier-epochs must be at least 1.")
     if args.sheet:
+        refuse_existing(args.sheet, args.overwrite)
         args.sheet.parent.mkdir(parents=True, exist_ok=True)
     pipeline = open_pipeline(args.file, args)
     sampling = sampling_settings(args)

@@ -15,7 +15,7 @@ from ..checkpoints.export import (
 )
 from ..checkpoints.folder import default_folder
 from ..checkpoints.pair import open_pair
-from .model_arguments import DownloadBar, add_weights_argument
+from .model_arguments import DownloadBar, add_weights_argument, refuse_existing
 
 USAGE = "FILE OUT [options]"
 
@@ -46,8 +46,7 @@ def run(args: argparse.Namespace) -> None:
     if not out.absolute().parent.is_dir():
         raise FileNotFoundError(f"{out.parent}: there is no such folder. Make it first.")
     for path in (out, vqvae_path(out), class_names_path(out)) if is_official else (out,):
-        if path.exists() and not args.overwrite:
-            raise FileExistsError(f"{path} is there already; give another name, or --overwrite to replace it")
+        refuse_existing(path, args.overwrite)
     folders, bar = [default_folder()], DownloadBar()
     pair = open_pair(args.file, args.vae, folders, args.weights, need_vqvae=False, progress=bar)
     print(f"read {pair.checkpoint.path}: {pair.checkpoint.summary()}")

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -27,6 +28,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add_weights_argument(parser)
     parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best here)")
     parser.add_argument("--dtype", help="float32, bfloat16 or float16 (default: the best on the device)")
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise FileExistsError for a file that a command would replace, unless it may."""
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} is there already; give another name, or --overwrite to replace it")
 
 
 class DownloadBar:

@@ -7,6 +7,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from ..checkpoints.folder import default_folder
 
 PREFIX = "VAR_"  # of the environment variables
@@ -102,6 +103,7 @@ def create_parser() -> argparse.ArgumentParser:
         description="Serve the VAR page: choose a checkpoint and classes, see images.",
         epilog=f"Each option has an environment variable, too: {PREFIX}HOST, {PREFIX}NO_UPLOAD=1. README lists them.",
     )
+    parser.add_argument("--version", action="version", version=f"var {__version__}")
     group: Any = parser
     for item in fields(PageOptions):
         if item.name == VISITORS:
