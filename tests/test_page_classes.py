@@ -74,6 +74,24 @@ def test_classes_are_chosen_with_the_keyboard_alone(visitor):
     assert visitor.captions()[::2] == ["goldfish, seed 0", "crane (517), seed 2"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "added", "note", "left"),
+    [
+        ("tench", [], "tench · 0 is chosen already.", ""),
+        ("999, 1-3, Border Terrier", [999, 1, 2, 3, 182], "", ""),
+        ("goldfish, lemmon, crane", [1], "No class is called lemmon. In the names of several", "lemmon, crane"),
+        ("lemmon", [], "No class is called lemmon.", "lemmon"),
+    ],
+)
+def test_what_is_typed_and_entered_is_added_or_answered(visitor, typed, added, note, left):
+    field = visitor.page.locator("#classes input")
+    field.fill(typed)
+    field.press("Enter")
+    visitor.page.wait_for_function("left => document.querySelector('#classes input').value === left", arg=left)
+    assert [int(text.split(" · ")[1]) for text in chosen(visitor)] == [0, 250, 500, 750, *added]
+    assert visitor.page.locator("#classes .note").inner_text().startswith(note)
+
+
 def test_random_classes_are_drawn_from_all(visitor):
     before = chosen(visitor)
     visitor.page.locator("#random-classes").click()
@@ -86,8 +104,9 @@ def test_random_classes_are_drawn_from_all(visitor):
 
 def test_all_of_a_thousand_classes_are_those_that_can_be_made(visitor):
     visitor.page.get_by_role("button", name="All", exact=True).click()
-    visitor.wait_for("class-note", "The first 32 of 1000: at most 64 images are made at a time.")
-    wait_until_chosen(visitor, 32)
+    visitor.wait_for("class-note", "The first 64 of 1000: at most 64 images are made at a time. 1 image of each")
+    wait_until_chosen(visitor, 64)
+    visitor.wait_for("generate", "Generate 64 images")
     visitor.page.get_by_role("button", name="No class").click()
     wait_until_chosen(visitor, 1)
     assert not visitor.text("class-note").strip()

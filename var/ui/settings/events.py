@@ -1,5 +1,6 @@
 """What happens in the settings: presets, the buttons of the classes, the seed, links, and settings from an image."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ..checkpoint.view import CheckpointView
 from ..events import AT_ONCE, LATEST, SETTLE
 from ..history.remembered import settings_from
 from ..html import USER_ERRORS, error_text, hint_line
+from ..html import counted as counted_images
 from ..parts import Parts, Updates
 from . import classes
 from . import counters as counts
@@ -56,21 +58,30 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
         preset = sampling_controls.find_preset(key, description)
         return settings_panel.value_updates(panel, sampling_controls.sampling_values(preset, description))
 
-    def some_classes(count: int | None, name: str | None, uploads: dict[str, str]) -> Updates:
+    def chosen(labels: Sequence[int], num_images: int, note: str = "") -> Updates:
+        """Choose many classes at once, and no more images of each than can be made."""
+        fitting = MOST_IMAGES // len(labels)
+        updates = {controls["classes"]: list(labels)}
+        if num_images > fitting:
+            updates |= {controls["num_images"]: fitting, controls["by_class"]: False}
+            note = f"{note} {counted_images(fitting)} of each, so that all can be made at a time."
+        return updates | {panel.class_note: hint_line(note.strip()) if note else ""}
+
+    def some_classes(count: int | None, num_images: int, name: str | None, uploads: dict[str, str]) -> Updates:
         description = describe(parts, name, uploads)
         if description is None:
             return {panel.class_note: ""}
         count = min(max(count or classes.NUM_FIRST_CLASSES, 1), MOST_IMAGES)
-        return {controls["classes"]: classes.random_choice(description, count), panel.class_note: ""}
+        return chosen(classes.random_choice(description, count), num_images)
 
     def every_class(num_images: int, name: str | None, uploads: dict[str, str]) -> Updates:
         description = describe(parts, name, uploads)
         if description is None:
             return {panel.class_note: ""}
         every = classes.offered(description)
-        some = list(every[: MOST_IMAGES // max(1, int(num_images))])
+        some = every[:MOST_IMAGES]
         note = f"The first {len(some)} of {len(every)}: at most {MOST_IMAGES} images are made at a time."
-        return {controls["classes"]: some, panel.class_note: hint_line(note) if len(some) < len(every) else ""}
+        return chosen(some, num_images, note if len(some) < len(every) else "")
 
     def only_no_class() -> Updates:
         return {controls["classes"]: [classes.NO_CLASS], panel.class_note: ""}
@@ -126,12 +137,13 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     settled.then(count_rows, counted, rows, **AT_ONCE | LATEST)
     controls["classes"].input(None, None, [panel.class_note], js="() => ''", **AT_ONCE)
     controls["num_images"].input(same_count, counted, rows, **AT_ONCE | LATEST)
+    many = [controls["classes"], controls["num_images"], controls["by_class"], panel.class_note]
     for button, choose_classes, inputs in (
-        (panel.random_classes, some_classes, [panel.random_count, *where]),
+        (panel.random_classes, some_classes, [panel.random_count, controls["num_images"], *where]),
         (panel.all_classes, every_class, [controls["num_images"], *where]),
         (panel.no_class, only_no_class, None),
     ):
-        button.click(choose_classes, inputs, [controls["classes"], panel.class_note], **AT_ONCE)
+        button.click(choose_classes, inputs, many, **AT_ONCE)
     of_number = [controls[name] for name in ("classes", "num_images", "by_class", "counts")]
     changed = [control.change for control in of_number]
     settled = gr.on(changed, None, None, None, js=SETTLE, **AT_ONCE)

@@ -10,12 +10,13 @@ from gradio.components import Component
 
 from ...engine.description import Description
 from ...engine.runs import MOST_IMAGES
-from ..unchecked import Dropdown, Radio, Slider
+from ..unchecked import Radio, Slider
 from . import classes
 from . import counters as counts
 from . import sampling as sampling_controls
 from .bars import create_by_scale
 from .counters import MOST_IMAGES_A_CLASS
+from .picker import create_picker
 from .sampling import (
     create_guidance_controls,
     create_sampling_controls,
@@ -75,14 +76,7 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
     """Lay out the panel for the checkpoint that the page opens with."""
     values = first_values(description)
     controls: dict[str, Component] = {}
-    controls["classes"] = Dropdown(
-        choices=classes.choices(description),
-        value=values["classes"],
-        multiselect=True,
-        label="Classes",
-        info="Type a name, a part of it, or a number.",
-        elem_id="classes",
-    )
+    controls["classes"] = create_picker(classes.choices(description), values["classes"])
     with gr.Row(elem_id="class-buttons", elem_classes="chips"):
         random_count = gr.Number(
             value=classes.NUM_FIRST_CLASSES,
