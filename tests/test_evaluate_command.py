@@ -13,6 +13,7 @@ from var.__main__ import main
 from var.evaluation.classifier import Classifier, train_classifier
 from var.evaluation.distances import frechet_distance, nearest_distances, perceptual_distances, small_rows
 from var.evaluation.measure import class_figures, evenly_of_each_class, halve
+from var.training.perceptual import PhotographFeatures
 
 
 @pytest.fixture
@@ -59,12 +60,15 @@ def test_measures_and_writes_the_sheet(run, checkpoint, data, tmp_path):
         assert picture.width > 2 * 192 < picture.height  # small images are shown larger, beside their class
 
 
-def test_prints_a_table_of_packed_images(run, checkpoint, tmp_path):
+def test_prints_a_table_of_packed_images(run, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("var.evaluation.measure.weights_path", lambda: tmp_path)  # as if the package were there
+    monkeypatch.setattr("var.evaluation.measure.load_features", PhotographFeatures)
     split = np.tile(np.arange(50) >= 25, 2).astype(np.uint8)
     packed = write_packed(tmp_path / "data.npz", count=50, split=split)
     code, out, err = run(checkpoint, packed, "--per-class", 30, "--classifier-epochs", 1)
     assert code == 0, err
     assert "held-out images, 50 each" in out  # of 60 samples, 50 training and 50 held-out images
+    assert "distance in classifier" in out and "distance in EfficientNet-lite0" in out
     assert "of 2 classes: every sample is recognized" in out
 
 

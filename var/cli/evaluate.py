@@ -133,11 +133,11 @@ def class_table(classes: list[ClassFigures]) -> list[str]:
     """The classes with samples that are not recognized, least first, and how many others there are."""
     lacking = sorted((of for of in classes if of.sample_accuracy < 1), key=lambda of: of.sample_accuracy)
     shown = lacking[:MAX_ROWS]
-    width = max((len(of.name) for of in shown), default=0) + 2
+    width = max((len(clean_name(of.name)) for of in shown), default=0) + 2
     lines = [f"{'class':<{width}}samples  held-out  taken for"] if shown else []
     for of in shown:
         real = "–" if of.real_accuracy is None else f"{of.real_accuracy:.0%}"
-        lines.append(f"{of.name:<{width}}{of.sample_accuracy:>7.0%}  {real:>8}  {of.taken_for}")
+        lines.append(f"{clean_name(of.name):<{width}}{of.sample_accuracy:>7.0%}  {real:>8}  {of.taken_for}")
     if len(lacking) > len(shown):
         lines.append(f"{len(lacking) - len(shown)} more classes with samples that are not recognized: --json has all")
     lines.append(f"{len(classes) - len(lacking)} of {len(classes)} classes: every sample is recognized")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..pipeline import VARPipeline
 from ..training.data import ImageData, Split, center_crop, to_model_range
+from ..training.perceptual import load_features, weights_path
 from .classifier import Classifier, mean_features, train_classifier
 from .distances import frechet_distance, nearest_distances, perceptual_distances, small_rows
 
@@ -184,6 +185,8 @@ def measure(
     chosen = torch.linspace(0, len(data.val) - 1, min(len(data.val), MAX_HELD_OUT)).round().long()
     held_out, rebuilt = Looked(), Looked()
     networks = {"classifier": classifier.maps}
+    if (path := weights_path()) is not None and path.exists():
+        networks["EfficientNet-lite0"] = load_features().to(device)
     psnr, perceived = [], {name: [] for name in networks}
     with torch.inference_mode():
         for indices in progress(chosen.split(at_once), "held-out images"):

@@ -25,7 +25,7 @@ from ..errors import CheckpointError, TrainingError
 from ..formats.atomic import remove_leftovers, write_atomically
 from ..model.transformer import VAR
 from ..model.vqvae import VQVAE
-from ..text import clean_name
+from ..text import clean_name, one_line
 from .data import ImageData, center_crop, prepare, to_model_range
 from .distributed import Processes, join_processes, leave_processes
 from .initial import check_start, start_from
@@ -195,7 +195,7 @@ class Run:
             f"{len(data.class_names)} classes; {self.device}, {'bfloat16' if self.autocast else 'float32'}"
         )
         for notice in data.notices:
-            self._say(notice)
+            self._say(one_line(notice))
         return data
 
     def _tokenizer(self, data: ImageData) -> VQVAE:
@@ -270,7 +270,7 @@ class Run:
         initialize_var(model)
         saved = load(last)
         if self.init is not None and saved is None:
-            self._say(start_from(model, read_checkpoint(self.init), self.init, data.class_names))
+            self._say(one_line(start_from(model, read_checkpoint(self.init), self.init, data.class_names)))
         model.to(self.device)
         stage = TransformerStage(model, vqvae, self.options, train, val, self.processes)
         resume = None
