@@ -18,6 +18,7 @@ NAMES = ["ant", "Golden Retriever", "Banana", "dog", "2-3"]
         ("1-3", [1, 2, 3]),
         ("3–1", [3, 2, 1]),
         ("0..1", [0, 1]),
+        ("3, golden retriever,0-1,", [3, 1, 0, 1]),
         ("2-3", [4]),  # a name comes before a range
     ],
 )
@@ -35,6 +36,8 @@ def test_classes_that_are_called_none_or_all_come_first():
         ("bananna", r"no class is named 'bananna'; did you mean Banana\?"),
         ("retriever", r"did you mean Golden Retriever\?"),
         ("zebra", "known are ant, Golden Retriever, Banana"),
+        (",", "no class is named ','"),
+        ("3,cow", "no class is named 'cow'"),
         ("5", "class 5 is out of range: the model has classes 0 to 4"),
         ("0-5", "class 5 is out of range"),
     ],

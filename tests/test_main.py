@@ -130,3 +130,10 @@ def test_a_missing_argument_is_two_lines_that_name_it(name, capsys):
     _, missing = problem.split("the following arguments are required: ")
     for argument in missing.split(", "):
         assert any(way in usage for way in argument.split("/"))
+
+
+def test_an_unknown_option_is_two_lines_with_the_usage_of_the_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["bench", "load", "--device", "cpu"])
+    usage, problem = capsys.readouterr().err.splitlines()
+    assert usage == "usage: python -m var bench load [options]" and problem.endswith("arguments: --device cpu")

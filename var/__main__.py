@@ -120,6 +120,7 @@ def create_parser(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, ModuleT
             module = import_module(module_name(name))
             module.add_arguments(subparser)
             subparser.usage = f"{subparser.prog} {module.USAGE}"  # argparse would name all options, on 14 lines
+            parser.usage = subparser.usage  # it is this one that refuses what no option takes
     return parser, module
 
 

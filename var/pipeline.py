@@ -267,8 +267,8 @@ class VARPipeline:
             keep_scales: so many scales, from the first on, are kept also where the mask is 0: with more of them the new
                 part keeps more of the shapes that were there. A mask of zeros then varies the whole image.
             paste: whether the finished images get the original's own pixels back where the mask keeps them, faded in
-                over a token's width from the new part on (`paste_kept`). Without it the tokens are kept, so that what
-                the mask keeps looks as the VQVAE reconstructs it: a few levels of 255 off, more beside the new part.
+                over a token's width from the new part on (`paste_kept`). Without it only the tokens are kept: the
+                VQVAE reconstructs them beside the new ones, whose colours they may take on.
 
         Returns:
             An iterator of steps, the last of which carries the result.

@@ -40,7 +40,8 @@ def find_classes(word: str, class_names: Sequence[str]) -> list[int | None]:
     """The classes that one word of a command names.
 
     Args:
-        word: an index, else a name in any case, else "none" for no class, "all", or a range such as "0-63".
+        word: an index, else a name in any case, else "none" for no class, "all", a range such as "0-63", or several of
+            these with commas between.
         class_names: one for each class.
 
     Returns:
@@ -60,6 +61,9 @@ def find_classes(word: str, class_names: Sequence[str]) -> list[int | None]:
             first, last = (check_label(int(number), class_names) for number in match.groups())
             step = 1 if first <= last else -1
             return list(range(first, last + step, step))
+        parts = [part.strip() for part in word.split(",") if part.strip()]
+        if "," in word and parts:
+            return [label for part in parts for label in find_classes(part, class_names)]
     return [find_class(word, class_names)]
 
 
