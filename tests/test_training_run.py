@@ -18,6 +18,7 @@ from var.checkpoints.folder import BOXED_MODEL
 from var.errors import CheckpointError, TrainingError
 from var.training.options import make_options
 from var.training.run import train
+from var.training.transformer import make_tokens
 
 ROOT = Path(__file__).parents[1]
 
@@ -180,6 +181,30 @@ def test_an_interrupted_run_is_saved_and_goes_on_to_the_same_numbers(data, finis
     assert measured(tmp_path / "run") == measured(finished)
     a, b = (load(folder / "model.pth")["trainer"]["var_wo_ddp"] for folder in (tmp_path / "run", finished))
     assert_same_state(a, b)
+
+
+def test_tokens_that_were_made_are_not_made_again(data, finished, tmp_path, monkeypatch):
+    asked = options(flip=True, random_crop=1.25, epochs=1)
+    train(data, tmp_path / "unbroken", asked, tokenizer=finished / "model.pth")
+    monkeypatch.setattr("var.training.run.TOKEN_BATCHES", 2)
+    made = []
+
+    def make_two_parts(*args, first, **options):
+        made.append(first)
+        if made == [0, 2]:
+            raise KeyboardInterrupt
+        return make_tokens(*args, first=first, **options)
+
+    monkeypatch.setattr("var.training.run.make_tokens", make_two_parts)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path / "run", asked, tokenizer=finished / "model.pth")
+    train(data, tmp_path / "run", asked, tokenizer=finished / "model.pth")
+    assert made == [0, 2, 2, 4, 0]  # 36 training images in batches of 8, then the held-out ones
+    a, b = (load(tmp_path / name / "tokens.pth") for name in ("run", "unbroken"))
+    for split in ("train", "val"):
+        assert torch.equal(a[split]["tokens"], b[split]["tokens"])
+        assert torch.equal(a[split]["labels"], b[split]["labels"])
+    assert not list((tmp_path / "run").glob("*.part"))
 
 
 def test_a_second_interruption_ends_at_once(data, tmp_path, at_each_grid, capsys):

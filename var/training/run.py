@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from ..formats.atomic import remove_leftovers, write_atomically
 from ..model.transformer import VAR
 from ..model.vqvae import VQVAE
 from ..text import clean_name, one_line
-from .data import ImageData, center_crop, prepare, to_model_range
+from .data import ImageData, Split, center_crop, prepare, to_model_range
 from .distributed import Processes, join_processes, leave_processes
 from .initial import check_start, start_from
 from .interruption import Interruption
@@ -38,6 +39,7 @@ from .saving import load, plain_arguments, save, trainer_layout
 from .tokenizer import TokenizerStage, initialize_vqvae
 from .transformer import TokenSet, TransformerStage, initialize_var, make_tokens
 
+TOKEN_BATCHES = 8  # whose tokens are saved together
 FEW_IMAGES = 500  # below, a tokenizer that has seen others is better
 NUM_SAMPLES = 32  # of a sample grid
 
@@ -141,7 +143,7 @@ class Run:
                 raise TrainingError(
                     f"{self.folder} holds a run with {was}. Give the same to go on with it, or another --out."
                 )
-            if "tokenizer_epochs" in longer and (self.folder / "tokens.pth").exists():
+            if "tokenizer_epochs" in longer and any(self.folder.glob("tokens*")):
                 raise TrainingError(
                     f"{self.folder} has made its tokens, with --tokenizer-epochs {earlier['tokenizer_epochs']}; the "
                     "tokenizer cannot be trained on. Give the same, or another --out."
@@ -248,18 +250,32 @@ class Run:
         """Tokens of both splits, made once; every process reads the main one's."""
         path = self.folder / "tokens.pth"
         if self.processes.is_main and not path.exists():
-            kept = {}
-            for name, split in (("train", data.train), ("val", data.val)):
-                size = min(64, self.options.tokenizer_batch_size)
-                batches = torch.arange(len(split)).split(size) if len(split) else []
-                shown = self.show(batches, f"tokens of {name} images")
-                training = name == "train"
-                found = make_tokens(vqvae, split, self.options, self.device, training=training, batches=shown)
-                kept[name] = {"tokens": found.tokens, "labels": found.labels, "latents": found.latents}
-            save(path, kept)
+            save(path, {name: self._make_tokens(vqvae, getattr(data, name), name) for name in ("train", "val")})
+        if self.processes.is_main:
+            for part in self.folder.glob("tokens-*.part"):
+                part.unlink()
         self.processes.wait()
         kept = load(path)
         return TokenSet(**kept["train"]), TokenSet(**kept["val"])
+
+    def _make_tokens(self, vqvae: VQVAE, split: Split, name: str) -> dict[str, torch.Tensor | None]:
+        """Tokens of a split, saved part by part: what was made before an interruption is not made again."""
+        batches = torch.arange(len(split)).split(min(64, self.options.tokenizer_batch_size)) if len(split) else []
+        shown = iter(self.show(batches, f"tokens of {name} images"))
+        parts = []
+        for first in range(0, max(1, len(batches)), TOKEN_BATCHES):
+            path, some_batches = self.folder / f"tokens-{name}-{first}.part", islice(shown, TOKEN_BATCHES)
+            part = load(path)
+            if part is None:
+                found = make_tokens(
+                    vqvae, split, self.options, self.device, training=name == "train", batches=some_batches, first=first
+                )
+                part = {"tokens": found.tokens, "labels": found.labels, "latents": found.latents}
+                save(path, part)
+            list(some_batches)  # those of a part that was there
+            parts.append(part)
+        joined = {key: [part[key] for part in parts] for key in parts[0]}
+        return {key: None if values[0] is None else torch.cat(values) for key, values in joined.items()}
 
     def _transformer(self, data: ImageData, vqvae: VQVAE) -> None:
         last, best = self.folder / "ar-ckpt-last.pth", self.folder / "ar-ckpt-best.pth"

@@ -112,8 +112,9 @@ def make_tokens(
     *,
     training: bool,
     batches: Iterable[Tensor],
+    first: int = 0,
 ) -> TokenSet:
-    """Tokens of every view of every image.
+    """Tokens of every view of some images.
 
     Args:
         vqvae: the finished tokenizer.
@@ -122,6 +123,7 @@ def make_tokens(
         device: of the tokenizer.
         training: all views; otherwise the centre crop alone.
         batches: the indices to go through, int64 (B,) each.
+        first: how many batches of the split come before these; each has draws of its own.
 
     Returns:
         On the CPU, with K views an image: the centre crop and, where crops are random, others up to `options.views`;
@@ -130,8 +132,8 @@ def make_tokens(
     crops = options.views if training and (options.random_crop > 1 or options.shift) else 1
     dtype = torch.int16 if vqvae.config.vocab_size <= 2**15 else torch.int32
     keep_latents = training and options.context_noise > 0
-    tokens, latents = [], []
-    for number, indices in enumerate(batches):
+    tokens, latents, labels = [], [], [split.labels[:0]]
+    for number, indices in enumerate(batches, first):
         pixels = split.images.batch(indices)
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + number)
         views = [center_crop(pixels, options.image_size)]
@@ -143,9 +145,10 @@ def make_tokens(
         tokens.append(torch.stack(encoded, dim=1).to(dtype).cpu())  # (B, K, L)
         if keep_latents:
             latents.append(torch.stack(found, dim=1).half().cpu())  # (B, K, C, N, N)
+        labels.append(split.labels[indices])
     if not tokens:
-        return TokenSet(torch.zeros(0, 1, sum(n * n for n in options.patch_nums), dtype=dtype), split.labels)
-    return TokenSet(torch.cat(tokens), split.labels, torch.cat(latents) if keep_latents else None)
+        tokens.append(torch.zeros(0, 1, sum(n * n for n in options.patch_nums), dtype=dtype))
+    return TokenSet(torch.cat(tokens), torch.cat(labels), torch.cat(latents) if latents else None)
 
 
 class TransformerStage:
