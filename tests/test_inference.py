@@ -164,8 +164,16 @@ def test_impossible_var_is_refused(key, tensor):
 
 def test_heads_that_nothing_tells_are_refused():
     state = empty_var_state(tiny_var_config(attn_l2_norm=False, embed_dim=96, num_heads=1))
-    with pytest.raises(CheckpointError, match="width of 96"):
+    with pytest.raises(CheckpointError, match="width of 96.*--num-heads"):
         infer_var_config(state)
+    assert infer_var_config(state, num_heads=3).num_heads == 3
+
+
+@pytest.mark.parametrize(("l2_norm", "number", "said"), [(True, 4, "have 2 .*heads, not 4"), (False, 7, "cannot be")])
+def test_number_of_heads_that_cannot_be_is_refused(l2_norm, number, said):
+    state = empty_var_state(tiny_var_config(attn_l2_norm=l2_norm))
+    with pytest.raises(CheckpointError, match=said):
+        infer_var_config(state, number)
 
 
 @pytest.mark.parametrize(

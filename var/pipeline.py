@@ -82,6 +82,7 @@ class VARPipeline:
         dtype: str | torch.dtype | None = None,
         weights: str | None = None,
         class_names: Sequence[str] | None = None,
+        num_heads: int | None = None,
     ) -> "VARPipeline":
         """Load a checkpoint.
 
@@ -94,6 +95,7 @@ class VARPipeline:
                 best on the device. What gives an image its tokens is float32 always.
             weights: "ema" or "raw" where a file has both; None takes the EMA.
             class_names: one for each class; None looks for them in the file, beside it, and in its data folder.
+            num_heads: attention heads of a transformer whose weights do not tell them (`checkpoint.heads_assumed`).
 
         Raises:
             CheckpointError: a file that cannot be used, or no VQVAE that fits.
@@ -102,7 +104,7 @@ class VARPipeline:
         """
         device = choose_device(device)
         choose_dtype(device, dtype)  # refuses an unknown one before anything is downloaded
-        pair = open_pair(source, vae, weights=weights)
+        pair = open_pair(source, vae, weights=weights, num_heads=num_heads)
         checkpoint, vae_checkpoint = pair.checkpoint, pair.vae
         dtype = choose_dtype(device, dtype, count_parameters(checkpoint.var_weights or {}))
         # first: where there is none, no large transformer is read in vain

@@ -14,9 +14,10 @@ from ..formats.tensors import StoredTensor, paused_collection
 from ..model.config import VARConfig, VQVAEConfig
 from ..text import format_bytes, format_count, one_line, printable
 from .changed_models import describe_change
-from .layouts import find_state_dicts
-from .sizes import infer_vae_config, infer_var_config
+from .layouts import StateDicts, find_state_dicts
+from .sizes import HEAD_DIM, SCALE_OF_HEADS, infer_vae_config, infer_var_config
 from .state_dicts import VAR, VQVAE
+from .training_info import read_num_heads
 
 BUFFERS = ("lvl_1L", "attn_bias_for_masking", "zero_k_bias", "ema_vocab_hit_SV")
 WEIGHTS_NAMES = {"ema": "EMA", "raw": "raw"}
@@ -54,6 +55,8 @@ class Checkpoint:
         stand_ins: classes and functions of which the file holds objects that were not made.
         attack: what the file's pickle would have done elsewhere, where that may be an attack, in sentences; None
             otherwise. Nothing of it was run, and the weights are out of its reach.
+        heads_assumed: whether nothing tells the transformer's number of attention heads, and each was taken to be 64
+            wide; `num_heads` of `read_checkpoint` gives it.
     """
 
     path: Path
@@ -72,6 +75,7 @@ class Checkpoint:
     ignored: dict[str, int] = field(default_factory=dict)
     stand_ins: tuple[str, ...] = ()
     attack: str | None = None
+    heads_assumed: bool = False
 
     @cached_property
     def var_state(self) -> dict[str, Tensor] | None:
@@ -89,7 +93,14 @@ class Checkpoint:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What people should know before they use the file, or open it elsewhere; a sentence or two each."""
-        return () if self.attack is None else (self.attack,)
+        found = [] if self.attack is None else [self.attack]
+        if self.heads_assumed:
+            found.append(
+                f"The number of attention heads is not in the file; {self.var_config.num_heads} are assumed, each "
+                f"{HEAD_DIM} wide, as in the reference's recipe. Where images come out as noise, give the number that "
+                "the model was trained with (--num-heads, num_heads=)."
+            )
+        return tuple(found)
 
     @property
     def num_parameters(self) -> int:
@@ -124,13 +135,15 @@ class Checkpoint:
         return ", ".join(parts) + (f"; {ignored} ignored" if ignored else "")
 
 
-def read_checkpoint(path: str | Path, weights: str | None = None) -> Checkpoint:
+def read_checkpoint(path: str | Path, weights: str | None = None, num_heads: int | None = None) -> Checkpoint:
     """Read a checkpoint of any supported layout; no code from it runs, and no weight is read before it is used.
 
     Args:
         path: a file of a VAR trainer, a state dict (torch or safetensors) with or without wrappers around it, a file of
             `python -m var export`, the index of a model in several files, or a folder with one of these.
         weights: "ema" or "raw" where a file has both; None takes the EMA.
+        num_heads: attention heads of a transformer whose weights do not tell them (`Checkpoint.heads_assumed`); None
+            for what the trainer's arguments say, else heads 64 wide.
 
     Returns:
         The state dicts without wrappers' prefixes, the sizes of the models, and what is known of the training.
@@ -147,7 +160,7 @@ def read_checkpoint(path: str | Path, weights: str | None = None) -> Checkpoint:
             found = find_state_dicts(content, weights)
             _check_amounts(content, found.var_weights, found.vae_weights)
             with _telling_changes(VAR, found.var_weights):
-                var_config = infer_var_config(found.var_weights) if found.var_weights is not None else None
+                var_config, heads_assumed = _var_config(found, content, path, num_heads)
             with _telling_changes(VQVAE, found.vae_weights):
                 vae_config = infer_vae_config(found.vae_weights) if found.vae_weights is not None else None
     names = found.class_names
@@ -170,7 +183,22 @@ def read_checkpoint(path: str | Path, weights: str | None = None) -> Checkpoint:
         ignored=found.ignored,
         stand_ins=content.stand_ins,
         attack=content.attack,
+        heads_assumed=heads_assumed,
     )
+
+
+def _var_config(
+    found: StateDicts, content: FileContent, path: Path, num_heads: int | None
+) -> tuple[VARConfig | None, bool]:
+    """Sizes of the transformer, and whether the number of its heads is an assumption."""
+    weights = found.var_weights
+    if weights is None:
+        return None, False
+    if num_heads is None and SCALE_OF_HEADS not in weights and "word_embed.weight" in weights:
+        embed_dim = weights["word_embed.weight"].shape[0]
+        num_heads = read_num_heads(found.training, embed_dim, path, content.metadata)
+    config = infer_var_config(weights, num_heads)
+    return config, num_heads is None and not config.attn_l2_norm
 
 
 @contextmanager

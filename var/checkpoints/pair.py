@@ -43,6 +43,7 @@ def open_pair(
     weights: str | None = None,
     need_vqvae: bool = True,
     progress: Progress | None = None,
+    num_heads: int | None = None,
 ) -> OpenedPair:
     """Read a checkpoint and find the VQVAE that belongs to it; no weight is read yet.
 
@@ -56,6 +57,7 @@ def open_pair(
         weights: "ema" or "raw" where the file has both; None takes the EMA.
         need_vqvae: whether images are to be made, which takes both models; otherwise any file that can be read will do.
         progress: told of downloads, as by `hub.download`.
+        num_heads: of the transformer, as for `read_checkpoint`.
 
     Raises:
         CheckpointError: a file cannot be used, the two do not fit each other, or one of them is missing; the message
@@ -63,7 +65,7 @@ def open_pair(
         FileNotFoundError: there is no such file.
         ValueError: the weights asked for are not in the file.
     """
-    checkpoint = _read(source, weights, progress)
+    checkpoint = _read(source, weights, progress, num_heads)
     if checkpoint.var_config is None and need_vqvae:
         raise CheckpointError(
             f"{checkpoint.path}: the file holds a VQVAE alone, which makes no images of classes. Choose the "
@@ -81,10 +83,14 @@ def open_pair(
     return OpenedPair(checkpoint, found, found is not None)
 
 
-def _read(source: str | Path | Checkpoint, weights: str | None, progress: Progress | None) -> Checkpoint:
+def _read(
+    source: str | Path | Checkpoint, weights: str | None, progress: Progress | None, num_heads: int | None = None
+) -> Checkpoint:
     if not isinstance(source, Checkpoint):
-        return read_checkpoint(resolve(source, progress), weights)
-    return source if weights in (None, source.weights) else read_checkpoint(source.path, weights)
+        return read_checkpoint(resolve(source, progress), weights, num_heads)
+    if weights in (None, source.weights) and num_heads is None:
+        return source
+    return read_checkpoint(source.path, weights or source.weights, num_heads)
 
 
 def _check_given(checkpoint: Checkpoint, vae: Checkpoint) -> None:

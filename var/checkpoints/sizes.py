@@ -18,14 +18,17 @@ MAX_DEPTH = 256
 MAX_TOKENS = 1 << 15  # of one image, all scales together: the attention mask is the square of it
 MAX_LEVELS = 12
 MAX_RESIDUAL_BLOCKS = 64
+SCALE_OF_HEADS = "blocks.0.attn.scale_mul_1H11"  # there with l2 norm alone
 HEAD_DIM = 64  # of the reference's recipe; needed only where attention has no learned scale a head
 
 
-def infer_var_config(state: Mapping[str, StoredTensor | Tensor]) -> VARConfig:
+def infer_var_config(state: Mapping[str, StoredTensor | Tensor], num_heads: int | None = None) -> VARConfig:
     """Sizes of a VAR transformer.
 
     Args:
         state: its state dict, with official key names; only `lvl_1L`'s values are read.
+        num_heads: attention heads. The weights tell them where attention has a learned scale a head; where it has none
+            and this is None, each is taken to be 64 wide, as in the reference's recipe.
 
     Raises:
         CheckpointError: a weight that tells a size is missing or has an impossible shape.
@@ -36,13 +39,24 @@ def infer_var_config(state: Mapping[str, StoredTensor | Tensor]) -> VARConfig:
     hidden, _ = _shape(state, "blocks.0.ffn.fc1.weight", 2)
     if class_rows < 2:
         raise CheckpointError("class_emb.weight has 1 row; expected one for each class and one more. Fetch it again.")
-    scale_key = "blocks.0.attn.scale_mul_1H11"
-    attn_l2_norm = scale_key in state
-    num_heads = _shape(state, scale_key, 4)[1] if attn_l2_norm else embed_dim // HEAD_DIM
-    if num_heads < 1 or embed_dim % num_heads or (not attn_l2_norm and embed_dim % HEAD_DIM):
+    attn_l2_norm = SCALE_OF_HEADS in state
+    if attn_l2_norm:
+        told = _shape(state, SCALE_OF_HEADS, 4)[1]
+        if num_heads not in (None, told):
+            raise CheckpointError(f"The weights have {told} attention heads, not {num_heads}. Leave the number out.")
+        num_heads = told
+    elif num_heads is None:
+        num_heads = embed_dim // HEAD_DIM
+        if embed_dim % HEAD_DIM:
+            raise CheckpointError(
+                f"The number of attention heads is not in the file, and a width of {embed_dim} is no multiple of "
+                f"{HEAD_DIM}, the width of a head in the reference's recipe. Give the number that the model was "
+                "trained with (--num-heads, num_heads=)."
+            )
+    if num_heads < 1 or embed_dim % num_heads:
         raise CheckpointError(
-            f"A width of {embed_dim} cannot be shared by its attention heads ({num_heads} found). Expected a multiple "
-            f"of their number, and of {HEAD_DIM} where attention has no scale a head. Check where the file comes from."
+            f"A width of {embed_dim} cannot be shared by {num_heads} attention heads. Expected a divisor of the width: "
+            "give the number that the model was trained with (--num-heads, num_heads=), or check the file."
         )
     return VARConfig(
         depth=_count(state, r"blocks\.(\d{1,6})\.", MAX_DEPTH),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ..text import clean_name
 
@@ -13,6 +14,8 @@ NUMBERS = {
 }
 ARGUMENTS = ("args", "hyper_parameters", "hparams", "cfg")
 CLASS_NAMES = ("class_names", "classes", "class_to_idx")
+NUM_HEADS = ("num_heads", "heads", "n_heads", "nheads", "n_head", "num_attention_heads")
+MAX_CONFIG_BYTES = 1 << 16
 LARGEST = 2**63
 
 
@@ -52,6 +55,38 @@ def read_class_names(training: Mapping, around: Sequence[Mapping]) -> list[str] 
             if names is not None:
                 return names
     return None
+
+
+def read_num_heads(training: Mapping, embed_dim: int, path: Path, metadata: Mapping[str, str]) -> int | None:
+    """The number of attention heads that a model was made with, for weights that do not tell it.
+
+    Args:
+        training: of `read_training`.
+        embed_dim: width of the model; a number that does not divide it is of something else.
+        path: the file; a `config.json` beside it, as `save_pretrained` writes one, is looked at, too.
+        metadata: the text entries of its header; our own export has the sizes there.
+
+    Returns:
+        None where nothing says it.
+    """
+    args = training.get("args")
+    args = args if isinstance(args, Mapping) else {}
+    for told in (args, training.get("config"), read_header_entry(metadata, "var_config"), _config_beside(path)):
+        for key in NUM_HEADS if isinstance(told, Mapping) else ():
+            number = told.get(key)
+            if _is_count(number) and number > 0 and embed_dim % number == 0:
+                return number
+    depth = args.get("depth")  # the reference's trainer: as many heads as blocks, each 64 wide
+    return depth if _is_count(depth) and depth * 64 == embed_dim else None
+
+
+def _config_beside(path: Path) -> object:
+    """What `config.json` beside a file says; None where there is none, or none that can be read."""
+    try:
+        with (path if path.is_dir() else path.parent).joinpath("config.json").open("rb") as file:
+            return json.loads(file.read(MAX_CONFIG_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def read_header_entry(metadata: Mapping[str, str], name: str) -> object:

@@ -15,7 +15,7 @@ from ..checkpoints.export import (
 )
 from ..checkpoints.folder import default_folder
 from ..checkpoints.pair import open_pair
-from .model_arguments import DownloadBar, add_weights_argument, refuse_existing
+from .model_arguments import DownloadBar, add_reading_arguments, refuse_existing
 
 USAGE = "FILE OUT [options]"
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vae", metavar="FILE", help="the VQVAE, where the checkpoint has none (default: one that fits, nearby)"
     )
-    add_weights_argument(parser)
+    add_reading_arguments(parser)
     parser.add_argument("--dtype", choices=DTYPES, help="precision of the weights (default: as they are)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
 
@@ -48,7 +48,9 @@ def run(args: argparse.Namespace) -> None:
     for path in (out, vqvae_path(out), class_names_path(out)) if is_official else (out,):
         refuse_existing(path, args.overwrite)
     folders, bar = [default_folder()], DownloadBar()
-    pair = open_pair(args.file, args.vae, folders, args.weights, need_vqvae=False, progress=bar)
+    pair = open_pair(
+        args.file, args.vae, folders, args.weights, need_vqvae=False, progress=bar, num_heads=args.num_heads
+    )
     print(f"read {pair.checkpoint.path}: {pair.checkpoint.summary()}")
     if pair.vae_found:
         print(f"took the VQVAE of {pair.vae.path}, which fits")

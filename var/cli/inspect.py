@@ -16,7 +16,7 @@ from ..errors import CheckpointError
 from ..formats.open import scan_pickle
 from ..formats.tensors import StoredTensor
 from ..text import JOINERS, format_bytes, format_count, printable
-from .model_arguments import DownloadBar
+from .model_arguments import DownloadBar, add_reading_arguments
 
 SHOWN_NAMES = 8
 SHOWN_OBJECTS = 5
@@ -28,16 +28,14 @@ USAGE = "FILE [options]"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("file", metavar="FILE", help="the checkpoint: any supported layout; nothing in it is run")
-    parser.add_argument(
-        "--weights", choices=("ema", "raw"), help="which weights, where the file has both (default: the EMA)"
-    )
+    add_reading_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with the full lists")
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command; raises CheckpointError for a file that cannot be used, after showing what was found in it."""
     try:
-        checkpoint = read_checkpoint(resolve(args.file, DownloadBar()), args.weights)
+        checkpoint = read_checkpoint(resolve(args.file, DownloadBar()), args.weights, args.num_heads)
     except (ValueError, OSError) as error:
         _print(describe_unreadable(args.file, error), args.json)
         raise
@@ -80,6 +78,7 @@ def describe(checkpoint: Checkpoint, problem: CheckpointError | None = None, tru
         "warnings": list(checkpoint.warnings),
         "usable": problem is None,
         "problem": str(problem) if problem is not None else None,
+        "heads_assumed": checkpoint.heads_assumed,
         "image_size": checkpoint.image_size,
         "num_classes": checkpoint.var_config.num_classes if checkpoint.var_config is not None else None,
         "class_names": None if classes is None or not classes.source else list(classes.names),
@@ -202,10 +201,11 @@ def _model_lines(report: dict) -> list[tuple[str, str]]:
     if var is not None:
         config = var["config"]
         patch_nums = " ".join(map(str, config["patch_nums"]))
+        assumed = " (assumed)" if report["heads_assumed"] else ""
         shared = ", shared AdaLN" if config["shared_adaln"] else ""
         lines += [
             ("VAR", _weights_line(var)),
-            ("", f"depth {config['depth']}, width {config['embed_dim']}, {config['num_heads']} heads{shared}"),
+            ("", f"depth {config['depth']}, width {config['embed_dim']}, {config['num_heads']} heads{assumed}{shared}"),
             ("", f"patch_nums {patch_nums}; vocabulary {config['vocab_size']} × {config['z_channels']}"),
         ]
     if vqvae is not None:

@@ -15,17 +15,23 @@ from ..pipeline import VARPipeline
 from ..text import printable
 
 
-def add_weights_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare the choice between a file's two sets of weights."""
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what a file leaves open: which of its two sets of weights, and the heads of some transformers."""
     parser.add_argument(
         "--weights", choices=("ema", "raw"), help="which weights, where the checkpoint has both (default: ema)"
+    )
+    parser.add_argument(
+        "--num-heads",
+        type=int,
+        metavar="N",
+        help="attention heads, for a checkpoint that does not tell them (inspect says so; default: 64 wide each)",
     )
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments that say how a checkpoint is opened, apart from its file."""
     parser.add_argument("--vae", metavar="FILE", help="the VQVAE, where the checkpoint has none")
-    add_weights_argument(parser)
+    add_reading_arguments(parser)
     parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best here)")
     parser.add_argument("--dtype", help="float32, bfloat16 or float16 (default: the best on the device)")
 
@@ -66,7 +72,7 @@ def open_pipeline(file: str, args: argparse.Namespace) -> VARPipeline:
     """
     device = choose_device(args.device)
     dtype = choose_dtype(device, args.dtype)
-    pair = open_pair(file, args.vae, [default_folder()], args.weights, progress=DownloadBar())
+    pair = open_pair(file, args.vae, [default_folder()], args.weights, progress=DownloadBar(), num_heads=args.num_heads)
     if pair.vae_found:
         print(f"VQVAE: {printable(pair.vae.path)}", file=sys.stderr)
     for warning in pair.warnings:

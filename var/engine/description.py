@@ -149,8 +149,9 @@ def _model(state: Mapping[str, StoredTensor]) -> str:
 
 def _architecture(checkpoint: Checkpoint) -> str:
     config = checkpoint.var_config
+    assumed = " (assumed)" if checkpoint.heads_assumed else ""
     shared = ", shared AdaLN" if config.shared_adaln else ""
-    return f"depth {config.depth}, width {config.embed_dim}, {config.num_heads} heads{shared}"
+    return f"depth {config.depth}, width {config.embed_dim}, {config.num_heads} heads{assumed}{shared}"
 
 
 def _vqvae(pair: OpenedPair) -> str:
