@@ -1,6 +1,7 @@
 """The page's API, as a script calls it with gradio_client."""
 
 import itertools
+import os
 import re
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +25,8 @@ MOST_SECONDS = 120  # until a job counts as stuck
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("checkpoints")
+    folder = tmp_path_factory.mktemp("place") / os.fsdecode(b'"caf\xe9", caf\xc3\xa9')  # a name that nobody expects
+    folder.mkdir()
     write_trainer_file(folder / "fruits64.pth", class_names=NAMES, optimizer=False)
     write_trainer_file(folder / "other.pth", seed=9, optimizer=False)
     return folder
@@ -105,8 +107,24 @@ def test_inspect_describes_a_file(client):
     assert found["class_names"] == NAMES
 
 
-def test_inspect_keeps_the_places_of_files_to_itself(client, checkpoints):
-    assert str(checkpoints) not in str(client.predict(checkpoint="fruits64.pth", api_name="/inspect"))
+@pytest.mark.parametrize(
+    ("endpoint", "arguments"),
+    [
+        ("/inspect", {"checkpoint": "fruits64.pth"}),
+        ("/inspect", {"checkpoint": "missing.pth"}),
+        ("/inspect", {"checkpoint": "broken.pth"}),
+        ("/export", {"checkpoint": "broken.pth"}),
+        ("/generate", {"checkpoint": "broken.pth", "class_labels": [0]}),
+        ("/compare", {"x_kind": "checkpoint", "x_values": "fruits64.pth, broken.pth"}),
+    ],
+)
+def test_the_places_of_files_are_told_to_nobody(client, checkpoints, endpoint, arguments):
+    (checkpoints / "broken.pth").write_text("no weights")
+    try:
+        told = str(client.predict(**arguments, api_name=endpoint))
+    except AppError as error:
+        told = str(error)
+    assert checkpoints.parent.name not in told and "Errno" not in told
 
 
 def test_the_handlers_of_the_page_are_no_endpoints(client):

@@ -114,6 +114,15 @@ def test_links_in_a_circle_are_followed_once(tmp_path):
     assert labels(tmp_path) == ["runs/a.pth"]
 
 
+def test_links_to_themselves_and_names_that_are_no_utf8_keep_nothing_from_being_listed(tmp_path):
+    (tmp_path / "self").symlink_to("self")
+    (tmp_path / "here").symlink_to(".")
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / "a.pth").touch()
+    assert labels(tmp_path) == [r"caf\udce9/a.pth"]
+
+
 def test_linked_folder_is_listed(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "a.pth").write_bytes(b"x")

@@ -1,11 +1,16 @@
 """Numbers, names and lines as people read them; what they are made from may hold anything."""
 
 import math
+import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 MAX_NAME_LENGTH = 80  # characters
+# /a/b or C:\a\b, but not what follows a name, another slash or "hf:"
+ROOTED_PATH = re.compile(r"""(?<![\w/:.\\])(?:/|[A-Za-z]:\\)(?:[^\s/\\:;,'"()<>]+[/\\])+[^\s/\\:;,'"()<>]*""")
 JOINERS = "\u200c\u200d"  # invisible, but part of how Persian, Hindi or emoji are written
 
 
@@ -47,6 +52,34 @@ def printable(text: object) -> str:
     """Return text with a question mark for each character that no terminal should get: escape sequences, line breaks,
     signs that turn the direction of writing, halves of letters."""
     return "".join(letter if letter.isprintable() or letter in JOINERS else "?" for letter in str(text))
+
+
+def encodable(path: str) -> str:
+    r"""Return a path with its bytes that are no UTF-8 written out, as in `caf\udce9.pth`: others stay what they are."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def hide_folders(text: str, path: Path, name: str | None = None) -> str:
+    """Return a message that calls a file by its name, and folders around it by theirs, with nothing of where they are.
+
+    Args:
+        text: the message.
+        path: the file that it is about.
+        name: what the file is called; None for its own name.
+    """
+    shown: dict[str, str] = {}
+    for place in (path, path.absolute(), Path(os.path.realpath(path))):
+        around = {parent: parent.name for parent in place.parents if parent.is_absolute() and parent.name}
+        for folder, called in {**around, place: name or path.name}.items():
+            shown |= dict.fromkeys((str(folder), printable(folder), encodable(str(folder))), called)
+    for folder in sorted(shown, key=len, reverse=True):
+        text = text.replace(folder, shown[folder])
+    return text
+
+
+def hide_paths(text: str) -> str:
+    """Return a message with the last part alone of each path that begins at the root of a disk."""
+    return ROOTED_PATH.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], text)
 
 
 def one_line(value: object, limit: int | None = None) -> str:

@@ -4,7 +4,7 @@ import itertools
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ..formats.shards import INDEX_SUFFIX, shard_names
 from ..hub.addresses import is_hub_address
 from ..hub.download import Progress, download
 from ..model.config import VARConfig, VQVAEConfig
+from ..text import encodable, hide_folders
 from .checkpoint import Checkpoint, read_checkpoint
 
 BOXED_MODEL = "fruits64.pth"  # in the `checkpoints` folder of this project
@@ -84,7 +85,7 @@ def list_checkpoints(folder: str | Path, max_depth: int = MAX_DEPTH) -> list[Che
                 modified = max(time for _, _, time in fingerprint(path)) / 1e9
             except OSError:
                 continue  # a trainer replaced it in this moment
-            entries.append(CheckpointEntry(path, named.relative_to(folder).as_posix(), modified))
+            entries.append(CheckpointEntry(path, encodable(named.relative_to(folder).as_posix()), modified))
     return sorted(entries, key=lambda entry: (-entry.modified, entry.label))
 
 
@@ -253,16 +254,24 @@ def _walk(folder: Path, max_depth: int) -> Iterator[tuple[Path, list[Path]]]:
                 continue  # not there, or not ours to read
             scanned += len(found)
             shown = sorted((item for item in found if not item.name.startswith(".")), key=lambda item: item.name)
-            deeper += [inside / item.name for item in shown if item.is_dir()]
-            yield inside, [inside / item.name for item in shown if item.is_file()]
+            deeper += [inside / item.name for item in shown if _is(item.is_dir)]
+            yield inside, [inside / item.name for item in shown if _is(item.is_file)]
         level = deeper
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    """The answer to `is_dir` or `is_file`; no for a link to itself, of which the system says nothing."""
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 def _describe(path: Path) -> EntryDescription:
     try:
         checkpoint = read_checkpoint(path)
     except (CheckpointError, OSError) as error:
-        reason = str(error).removeprefix(f"{path}: ").split(". ")[0].strip().rstrip(".")
+        reason = hide_folders(str(error), path).removeprefix(f"{path.name}: ").split(". ")[0].strip().rstrip(".")
         if reason[1:2].islower():  # a word, and no abbreviation
             reason = reason[0].lower() + reason[1:]
         return EntryDescription("other", f"not a checkpoint: {reason}")

@@ -13,7 +13,7 @@ from ..checkpoints.folder import (
     fingerprint,
     list_checkpoints,
 )
-from ..text import clean_name
+from ..text import clean_name, printable
 from .uploads import Uploads
 
 MAX_TRIED = 20  # newest files that are looked into for one to open with
@@ -109,7 +109,8 @@ class Catalog:
         files = self.files(uploads)
         if name not in files:
             raise FileNotFoundError(
-                f"There is no checkpoint {name} in {self.folder}. Choose one from the list, or upload the file."
+                f"There is no checkpoint {name} in the folder {self.folder_name}. "
+                "Choose one from the list, or upload the file."
             )
         return files[name]
 
@@ -119,7 +120,12 @@ class Catalog:
 
     def empty_message(self) -> str:
         """Say what to do when there is nothing to choose from."""
-        return f"No checkpoint yet. Upload one, or put a .pth or .safetensors file into the folder {self.folder}."
+        return f"No checkpoint yet. Upload one, or put a .pth or .safetensors file into the folder {self.folder_name}."
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the folder; where it lies is nothing for visitors."""
+        return printable(self.folder.absolute().name)
 
     def _folder_files(self) -> dict[str, Path]:
         return {entry.label: entry.path for entry in list_checkpoints(self.folder)}

@@ -15,7 +15,7 @@ from ..checkpoints.plain_values import to_plain
 from ..device import describe
 from ..formats.tensors import StoredTensor
 from ..hub.known_models import KnownModel
-from ..text import clean_name, format_bytes, format_count, tell_apart
+from ..text import clean_name, format_bytes, format_count, printable, tell_apart
 
 KINDS = {
     "torch": "torch file",
@@ -113,7 +113,7 @@ def describe_pair(
         vocab_size=config.vocab_size,
         image_size=side,
         placement=describe(device, dtype),
-        vae_file=pair.vae.path.name if pair.vae else None,
+        vae_file=printable(pair.vae.path.name) if pair.vae else None,
         patch_nums=config.patch_nums,
         trained_classes=classes.trained,
         defaults=defaults,
@@ -128,7 +128,7 @@ def describe_pair(
 
 def _file_name(checkpoint: Checkpoint) -> str:
     """A file's name; of several files that of their folder."""
-    return checkpoint.path.parent.name if len(checkpoint.paths) > 1 else checkpoint.path.name
+    return printable((checkpoint.path.parent if len(checkpoint.paths) > 1 else checkpoint.path).name)
 
 
 def _format(checkpoint: Checkpoint) -> str:

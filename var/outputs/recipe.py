@@ -13,6 +13,7 @@ from ..checkpoints.hash import HASH_DIGITS
 from ..device import DTYPES
 from ..pipeline import VARPipeline
 from ..sampling.options import SamplingOptions
+from ..text import printable
 from .settings_text import MOST_DIGITS, NO_CLASS, OF_ANOTHER_PROGRAM, option_names, readable, values_of_readable
 
 CHUNK = "var"  # the exact settings, as JSON
@@ -162,14 +163,14 @@ def make_recipes(pipe: VARPipeline, options: SamplingOptions, edited: bool = Fal
     seeds = options.seed if options.seeded_by_image else (options.seed,)
     checkpoint, vae = pipe.checkpoint, pipe.vae_checkpoint
     common = dict(
-        checkpoint=checkpoint.path.name if checkpoint else "",
+        checkpoint=printable(checkpoint.path.name) if checkpoint else "",
         checkpoint_hash=pipe.checkpoint_hash or "",
         image_size=pipe.image_size,
         num_scales=pipe.var.config.num_scales,
         device=pipe.device.type,
         dtype=str(pipe.dtype).removeprefix("torch."),
         weights=checkpoint.weights if checkpoint else None,
-        vae=vae.path.name if vae else None,
+        vae=printable(vae.path.name) if vae else None,
         vae_hash=pipe.vae_hash,
         edited=edited,
     )

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from ..text import encodable, hide_folders, hide_paths
+
 # What a user can bring about: an unusable file, a setting out of range, a file that is gone, a model too large.
 USER_ERRORS = (ValueError, OSError, MemoryError)
 
@@ -13,7 +15,7 @@ FAILED = "Something went wrong on the server. Try again; if it stays so, load th
 
 
 def error_text(error: Exception, path: Path | None = None, name: str | None = None) -> str:
-    """Return an error as one readable message, the file called as the page calls it.
+    """Return an error as one readable message, the file called as the page calls it, without folders of the server.
 
     Args:
         error: one of `USER_ERRORS`.
@@ -21,7 +23,9 @@ def error_text(error: Exception, path: Path | None = None, name: str | None = No
         name: the name shown for that file.
     """
     text = str(error) or type(error).__name__
-    return text.replace(str(path), name) if path is not None and name else text
+    if path is not None:
+        text = hide_folders(text, path, name)
+    return encodable(hide_paths(text))
 
 
 def error_banner(text: str) -> str:

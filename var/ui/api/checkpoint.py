@@ -1,7 +1,6 @@
 """The endpoints about a checkpoint itself: `/inspect` and `/export`."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ...engine.description import is_inside
 from ...engine.exports import ExportOrder, export, new_folder, remove_folder
 from ...engine.models import Loading, ModelHolder
 from ...errors import CheckpointError
+from ...text import encodable, hide_folders
 from ..options import PageOptions
 from .calls import api_errors, named_file
 
@@ -43,11 +43,22 @@ def inspect_endpoint(catalog: Catalog, options: PageOptions) -> Handler:
             except CheckpointError as error:
                 problem = error
             described = describe(found, problem, trusted=is_inside(path, catalog.folder))
-            report = json.loads(json.dumps(described, default=str).replace(str(path), name))
+            report = for_visitors(described, path, name)
             files, vqvae_file = [Path(file).name for file in report["files"]], report["vqvae_file"]
             return report | {"file": name, "files": files, "vqvae_file": vqvae_file and Path(vqvae_file).name}
 
     return inspect
+
+
+def for_visitors(value: Any, path: Path, name: str) -> Any:
+    """Return what JSON has of a value, without the folders around a file, which is called by a name."""
+    if isinstance(value, Mapping):
+        return {for_visitors(str(key), path, name): for_visitors(part, path, name) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [for_visitors(part, path, name) for part in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return encodable(hide_folders(str(value), path, name))
 
 
 def export_endpoint(catalog: Catalog, holder: ModelHolder, options: PageOptions) -> Handler:
