@@ -64,7 +64,7 @@ def readable(recipe: "Recipe") -> str:
     return write_settings(" ".join(recipe.class_name.split()) or NO_CLASS, settings)
 
 
-def values_of_readable(text: str) -> dict:
+def values_of_readable(text: str) -> dict[str, object]:
     """What `readable` wrote as the plain values of `Recipe.as_dict`; the names of files have lost their suffixes.
 
     Raises:
@@ -76,7 +76,7 @@ def values_of_readable(text: str) -> dict:
         raise ValueError(OF_ANOTHER_PROGRAM) from error
     if settings.pop("Sampler", None) != SAMPLER:
         raise ValueError(OF_ANOTHER_PROGRAM)
-    values = {"class_name": prompt, "checkpoint": "", "checkpoint_hash": ""}
+    values: dict[str, object] = {"class_name": prompt, "checkpoint": "", "checkpoint_hash": ""}
     names = SHOWN_FIELDS | {READABLE_NAMES.get(name, name): name for name in option_names()}
     for shown, name in names.items():
         if shown in settings:

@@ -85,4 +85,4 @@ def bypass_proxy(host: str, environment: MutableMapping[str, str] = os.environ) 
     if any(proxies.values()):  # otherwise a proxy that only the system's settings name would be forgotten
         excepted = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
         value = ",".join(filter(None, [excepted, "localhost", "127.0.0.1", host]))
-        environment |= {"no_proxy": value, "NO_PROXY": value}
+        environment.update(no_proxy=value, NO_PROXY=value)
