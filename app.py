@@ -1,51 +1,8 @@
 """`python app.py`: serve the page with the model in the box."""
 
-import os
-import signal
 import sys
-from dataclasses import replace
 
-from var.ui.options import PageOptions, read_options
-from var.ui.server_folder import server_folder
-from var.ui.serving import bypass_proxy, choose_port
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Serve the page until interrupted; returns the exit code, 2 with one line on standard error for bad input."""
-    try:
-        options = read_options(arguments, os.environ)
-        bypass_proxy(options.host)
-        report_folder(options)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder goes then, too
-        with server_folder():
-            # Imported here, so that --help and a wrong argument answer at once, and Gradio finds its folder.
-            from var.device import choose_device
-            from var.ui.page import create_page, launch_options
-
-            choose_device(options.device)
-            page = create_page(options.checkpoints, options.device, options)
-            port = choose_port(options.host, options.port)
-            page.launch(**launch_options(page, replace(options, port=port)))
-    except (ValueError, OSError) as error:
-        print(f"app.py: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def report_folder(options: PageOptions) -> None:
-    """Say where checkpoints are looked for; raises NotADirectoryError where that can be no folder."""
-    folder = options.checkpoints
-    if folder.is_dir():
-        print(f"* Checkpoints folder: {folder.absolute()}")
-        return
-    if folder.exists():
-        raise NotADirectoryError(f"--checkpoints {folder}: expected a folder. To open one file, name its folder.")
-    print(
-        f"app.py: there is no folder {folder.absolute()}; the page starts without checkpoints. "
-        "Make it, or give another with --checkpoints.",
-        file=sys.stderr,
-    )
-
+from var.ui.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

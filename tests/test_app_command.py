@@ -10,7 +10,7 @@ import pytest
 from app_process import APP, serving_app
 from tiny import write_trainer_file
 
-from app import report_folder
+from var.ui.app import report_folder
 from var.ui.options import PageOptions
 
 

@@ -34,4 +34,4 @@ def test_an_installed_package_brings_the_commands_and_the_model_in_the_box(tmp_p
     assert done.stdout.split() == [path.name for path in (ROOT / "checkpoints").glob("fruits*.pth")]
     assert (tmp_path / "site" / "var" / "py.typed").is_file()
     commands = next((tmp_path / "site").glob("*.dist-info/entry_points.txt")).read_text(encoding="utf-8")
-    assert "var = var.__main__:main" in commands
+    assert "var = var.__main__:main" in commands and "var-demo = var.ui.app:main" in commands
