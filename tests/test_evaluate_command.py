@@ -64,10 +64,11 @@ def test_prints_a_table_of_packed_images(run, checkpoint, tmp_path, monkeypatch)
     monkeypatch.setattr("var.evaluation.measure.weights_path", lambda: tmp_path)  # as if the package were there
     monkeypatch.setattr("var.evaluation.measure.load_features", PhotographFeatures)
     split = np.tile(np.arange(50) >= 25, 2).astype(np.uint8)
-    packed = write_packed(tmp_path / "data.npz", count=50, split=split)
+    packed = write_packed(tmp_path / "data.npz", count=50, split=split, size=24)
     code, out, err = run(checkpoint, packed, "--per-class", 30, "--classifier-epochs", 1)
     assert code == 0, err
     assert "held-out images, 50 each" in out  # of 60 samples, 50 training and 50 held-out images
+    assert "24×24 images are resized to 16×16." in err
     assert "distance in classifier" in out and "distance in EfficientNet-lite0" in out
     assert "of 2 classes: every sample is recognized" in out
 

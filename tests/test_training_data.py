@@ -93,9 +93,9 @@ def test_too_little_memory_is_no_broken_file(tmp_path, monkeypatch):
 
 def test_what_is_left_out_is_counted_by_folder(tmp_path):
     write_class_folders(tmp_path)
-    for name in ("apple/list.csv", "apple/about", "banana/a.heic", "plum/a.cr2", "plum/b.cr2"):
+    for name in ("apple/list.csv", "apple/about.eps", "banana/a.heic", "plum/a.cr2", "plum/b.cr2"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"no image")
+        (tmp_path / name).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     (tmp_path / "apple" / ".DS_Store").write_bytes(b"hidden")
     (tmp_path / "apple" / ".cache").mkdir()
     (tmp_path / "apple" / ".cache" / "000.png").write_bytes((tmp_path / "apple" / "000.png").read_bytes())
@@ -106,7 +106,7 @@ def test_what_is_left_out_is_counted_by_folder(tmp_path):
     assert len(data.train) + len(data.val) == 40
     assert data.notices == [
         f"1 images in {tmp_path} stand in no class folder and are left out.",
-        "5 files are no images that can be read, and left out: apple 2 of 22 (about, list.csv); "
+        "5 files are no images that can be read, and left out: apple 2 of 22 (about.eps, list.csv); "
         "banana 1 of 21 (a.heic); plum 2 of 2 (a.cr2, b.cr2).",
         "Folders without an image that can be read are no classes: plum, quince.",
     ]

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ..pictures.pixels import to_pil
 from ..pictures.sheets import Grid, Headers, grid_sheet
 from ..pipeline import VARPipeline
 from ..sampling.options import SamplingOptions
-from ..text import clean_name
+from ..text import clean_name, one_line
 from ..training.data import ImageData
 from ..training.loading import load_data
 from ..training.report import show
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> None:
     size = pipeline.image_size
     data = load_data(args.data, size, size, args.val_fraction, workers=4, progress=show)
     check_data(data, pipeline, args)
+    for notice in data.notices:
+        print(one_line(notice), file=sys.stderr)
     pictures: list[Image.Image] = []
     figures = measure(
         pipeline,

@@ -168,12 +168,22 @@ def read_image(path: Path, size: int, whites: Mapping[str, float]) -> Tensor | N
         whites: the number that is white in images of more than 8 bits, by kind.
     """
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return to_pixels(image, size, whites)
     except MemoryError:  # says nothing of the file
         raise
     except Exception:  # Pillow's decoders raise whatever a damaged file leads them to
         return None
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Open a file of any format that Pillow reads, but for EPS: for that it would start another program.
+
+    Raises:
+        PIL.UnidentifiedImageError: it is no image.
+    """
+    Image.init()
+    return Image.open(path, formats=[name for name in Image.OPEN if name != "EPS"])
 
 
 def to_pixels(image: Image.Image, size: int, whites: Mapping[str, float] | None = None) -> Tensor:

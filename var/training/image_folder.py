@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import DataError
 from ..pictures.deep import WHITES, check_cut, deep_kind, extremes, find_white, is_cut
-from .data import ImageData, ImageFiles, PackedImages, Progress, Split, hold_out, read_image, to_pixels
+from .data import ImageData, ImageFiles, PackedImages, Progress, Split, hold_out, open_picture, read_image, to_pixels
 
 TRAIN_NAMES = ("train", "training")  # in any case, the first that is there
 VAL_NAMES = ("val", "valid", "validation", "dev", "test", "testing")
@@ -217,7 +217,7 @@ def look_at(path: Path, size: int | None) -> Seen:
         size: pixels per side to read it at; None to look without reading.
     """
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             side, kind, cut = min(image.size), deep_kind(image), is_cut(image)
             if kind is not None:
                 return Seen(side, None, kind, extremes(image))
