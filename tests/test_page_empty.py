@@ -6,8 +6,13 @@ from tiny import write_trainer_file
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    with serve(tmp_path_factory.mktemp("checkpoints"), tmp_path_factory.mktemp("gradio")) as address:
+def checkpoints(tmp_path_factory):
+    return tmp_path_factory.mktemp("checkpoints")
+
+
+@pytest.fixture(scope="module")
+def address(checkpoints, tmp_path_factory):
+    with serve(checkpoints, tmp_path_factory.mktemp("gradio")) as address:
         yield address
 
 
@@ -43,3 +48,18 @@ def test_an_uploaded_checkpoint_makes_all_ready(visitor, tmp_path):
     page.get_by_role("tab", name="Images").click()
     visitor.generate()
     assert len(visitor.captions()) == 8
+
+
+def test_of_very_many_files_the_list_shows_some_and_typing_finds_the_others(visitor, checkpoints):
+    page = visitor.page
+    for number in range(103):
+        (checkpoints / f"run{number:03}.pth").touch()
+    field = page.locator("#checkpoint input")
+    field.click()
+    page.locator("#checkpoint", has_text="103 are there, the list shows 100").wait_for()
+    assert page.locator("#checkpoint [role=option]").count() == 100
+    for name in ("run000", "run102"):
+        field.click()
+        page.keyboard.type(name)
+        page.locator("#checkpoint [role=option]:only-child", has_text=f"{name}.pth").click()
+        visitor.wait_for("checkpoint-problem", f"{name}.pth: ")

@@ -20,6 +20,7 @@ from .panel import (
     first_choice,
     found_html,
     kind_of,
+    list_update,
 )
 from .view import CheckpointView
 
@@ -172,9 +173,9 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
 
     def listed(uploads: dict[str, str]) -> dict[str, Any]:
         """Read the folder again. What new files are is found out for the next time: the list opens in this moment."""
-        choices = catalog.choices(uploads)
+        update = list_update(catalog, uploads)
         catalog.look_meanwhile(uploads)
-        return gr.update(choices=choices)
+        return update
 
     def leave(request: gr.Request) -> None:
         view.leave(request.session_hash)

@@ -17,6 +17,7 @@ from ..unchecked import Dropdown, Radio
 from .card import details_html, summary_html
 
 CHECKPOINT_TYPES = [".pth", ".pt", ".ckpt", ".bin", ".safetensors"]
+MAX_SHOWN = 100  # that Gradio's open list has
 WEIGHTS = [("EMA", "ema"), ("Raw", "raw")]
 PRECISIONS = [("Auto", ""), ("float32", "float32"), ("bfloat16", "bfloat16"), ("float16", "float16")]
 
@@ -92,11 +93,12 @@ def create_checkpoint_panel(catalog: Catalog, holder: ModelHolder, first: Choice
         uploads: whether visitors may upload.
     """
     there = first.description is not None
+    choices = catalog.choices()
     choice = Dropdown(
-        choices=catalog.choices(),
+        choices=choices,
         value=first.name,
         label="Checkpoint",
-        info="Files of the checkpoints folder, newest first.",
+        info=list_note(len(choices)),
         elem_id="checkpoint",
     )
     upload = gr.File(
@@ -203,4 +205,18 @@ def details_of(choice: Choice, holder: ModelHolder) -> str:
 
 def dropdown_update(catalog: Catalog, uploads: Mapping[str, str], name: str | None) -> dict[str, Any]:
     """Return the list as the folder is now, with `name` chosen."""
-    return gr.update(choices=catalog.choices(uploads), value=name)
+    return list_update(catalog, uploads) | {"value": name}
+
+
+def list_update(catalog: Catalog, uploads: Mapping[str, str]) -> dict[str, Any]:
+    """Return the list as the folder is now; what is chosen stays."""
+    choices = catalog.choices(uploads)
+    return gr.update(choices=choices, info=list_note(len(choices)))
+
+
+def list_note(num_choices: int) -> str:
+    """Return what stands above the list: in which order it is, and that Gradio shows no more than some of very many."""
+    note = "Files of the checkpoints folder, newest first."
+    if num_choices <= MAX_SHOWN:
+        return note
+    return f"{note} {num_choices:,} are there, the list shows {MAX_SHOWN}: type a part of a name to find the others."

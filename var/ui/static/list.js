@@ -16,8 +16,16 @@ card.addEventListener("pointerover", ({target, relatedTarget}) => {
   came = performance.now();
   ask();
 });
+// What is typed after a click is to take the place of the chosen name, which the list would otherwise be searched for, too.
+let entered = false;
+card.addEventListener("mouseup", ({target}) => {
+  if (entered && target.matches("#checkpoint input")) setTimeout(() => target.select());
+  entered = false;
+});
 card.addEventListener("focusin", ({target}) => {
   if (!target.matches("#checkpoint input")) return;
+  entered = true;
+  target.select();
   if (performance.now() - came > SOON) ask();
   came = -Infinity;
 });
