@@ -43,6 +43,11 @@ def test_generate_returns_png_files(client):
     assert [(Image.open(file).format, Image.open(file).size) for file in files] == [("PNG", (16, 16))] * 4
 
 
+def test_a_checkpoint_of_any_name_may_be_uploaded(client):
+    upload = next(part for part in client.config["components"] if part["props"].get("elem_id") == "upload")
+    assert upload["props"].get("file_types") is None
+
+
 def test_generate_tells_the_seed_of_each_image(client):
     _, info = client.predict(class_labels=[1, 4], num_images=2, seed=30, api_name="/generate")
     assert info == {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import threading
 
 import pytest
@@ -69,6 +70,33 @@ def test_list_leaves_out_what_is_no_checkpoint(tmp_path):
     (tmp_path / "folder.pth").mkdir()
     (tmp_path / "dangling.pth").symlink_to(tmp_path / "nothing.pth")
     assert list_checkpoints(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
+@pytest.mark.parametrize("name", ["model.pth.tar", "model.pkl", "model", "model.180"])
+def test_names_that_say_nothing_are_looked_into(tmp_path, name, kind):
+    state = tiny_states()[0]
+    if kind == "safetensors":
+        save_file(state, tmp_path / name)
+    else:
+        torch.save(state, tmp_path / name, _use_new_zipfile_serialization=kind == "zip")
+    for number, content in enumerate((b"", b"hello", b"PK\x03\x04" + bytes(600), pickle.dumps({"a": 1}, 2))):
+        (tmp_path / f"other{number}.pkl").write_bytes(content)
+        (tmp_path / f"other{number}").write_bytes(content)
+    assert labels(tmp_path) == [name]
+    assert read_checkpoint(tmp_path).var_config == tiny_var_config()
+
+
+def test_what_a_training_keeps_to_go_on_is_not_offered(tmp_path):
+    run, own = tmp_path / "run", tmp_path / "own"
+    parts = ["tokens.pth", "tokens-0001.pth", "tokenizer.pth", "tokenizer-last.pth"]
+    models = ["model.pth", "ar-ckpt-last.pth", "ar-ckpt-best.pth"]
+    for folder, names in {run: [*parts, *models, "options.json", "data.json"], own: parts}.items():
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_bytes(b"x")
+    assert {label for label in labels(tmp_path) if label.startswith("run/")} == {f"run/{name}" for name in models}
+    assert {label for label in labels(tmp_path) if label.startswith("own/")} == {f"own/{name}" for name in parts}
 
 
 def test_list_of_no_folder_is_empty(tmp_path):

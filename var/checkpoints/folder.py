@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CheckpointError
-from ..formats.open import SUFFIXES
+from ..formats.open import may_be_checkpoint
 from ..formats.shards import INDEX_SUFFIX, shard_names
 from ..hub.addresses import is_hub_address
 from ..hub.download import Progress, download
@@ -19,6 +20,8 @@ from .checkpoint import Checkpoint, read_checkpoint
 
 BOXED_MODEL = "fruits64.pth"  # in the `checkpoints` folder of this project
 SHARD_INDEX = f".safetensors{INDEX_SUFFIX}"
+RUN_FILES = {"options.json", "data.json"}  # of a training of ours, which keeps there what it has made so far:
+RUN_PARTS = re.compile(r"(tokens|tokenizer).*\.pth")
 MAX_DEPTH = 4  # levels of folders inside the folder
 MAX_SCANNED = 20_000  # files and folders looked at, so that a data set below the folder does not take minutes
 MAX_CACHED = 2_000  # descriptions kept
@@ -68,17 +71,20 @@ def default_folder() -> Path:
 def list_checkpoints(folder: str | Path, max_depth: int = MAX_DEPTH) -> list[CheckpointEntry]:
     """Files of a folder and of those inside it that may be checkpoints, newest first; none where there is no folder.
 
-    A model in several files is one entry. Hidden folders are left out, and what lies deeper than `max_depth` levels or
-    beyond the first `MAX_SCANNED` files.
+    A model in several files is one entry. Hidden folders are left out, what a training of ours needs to go on, and what
+    lies deeper than `max_depth` levels or beyond the first `MAX_SCANNED` files.
     """
     folder = Path(folder)
     entries = []
     for inside, files in _walk(folder, max_depth):
         indexes = [path for path in files if path.name.endswith(SHARD_INDEX)]
         shards = {name for index in indexes for name in shard_names(index)}
+        is_run = {path.name for path in files} >= RUN_FILES
         for path in files:
             is_index = path.name.endswith(SHARD_INDEX)
-            if not is_index and (path.suffix.lower() not in SUFFIXES or path.name in shards):
+            if not is_index and (path.name in shards or is_run and RUN_PARTS.fullmatch(path.name)):
+                continue
+            if not is_index and not may_be_checkpoint(path):
                 continue
             named = inside if is_index and len(indexes) == 1 and inside != folder else path
             try:
@@ -101,7 +107,7 @@ def fingerprint(path: str | Path) -> Fingerprint:
     path = Path(path)
     parts = [path]
     if path.is_dir():
-        parts = [part for part in path.iterdir() if part.name.lower().endswith((*SUFFIXES, INDEX_SUFFIX))]
+        parts = [part for part in path.iterdir() if part.name.endswith(INDEX_SUFFIX) or may_be_checkpoint(part)]
     elif path.name.endswith(INDEX_SUFFIX):
         parts = [path, *(path.parent / name for name in shard_names(path))]
     found = []

@@ -10,16 +10,18 @@ from typing import Any
 
 from ..errors import CheckpointError
 from ..text import one_line
-from .other_kinds import EXPECTED, describe_bytes
+from .other_kinds import EXPECTED, PICKLED_RECORD, describe_bytes
 from .pickles import Unpickled
 from .safetensors_format import is_safetensors, read_safetensors
 from .shards import INDEX_SUFFIX, read_index, shard_names
 from .tensors import TensorFile
-from .torch_format import read_legacy, read_zip
+from .torch_format import LEGACY_MAGIC, read_legacy, read_zip
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
+UNCLEAR_SUFFIXES = ("", ".pkl", ".pickle", ".tar", ".th", ".pyth", ".weights", ".model")
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 PICKLE_SIGNATURES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")  # a pickle of the magic number
 MAX_LISTED = 5  # files named in a message
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.\w+$")  # number and count of a model in several files
 DISTRIBUTED_SUFFIX, DISTRIBUTED_METADATA = ".distcp", ".metadata"
@@ -96,6 +98,26 @@ def files_of(path: Path) -> tuple[Path, ...]:
     return (path, *(path.parent / name for name in sorted(shard_names(path)) if not name.endswith(INDEX_SUFFIX)))
 
 
+def may_be_checkpoint(path: Path) -> bool:
+    """Whether a file may be a checkpoint: by the end of its name, else by its first bytes, of which few are read.
+
+    A name without an end, or with that of any pickle or archive (`model.pth.tar`, `model.pkl`, `model.180`), says
+    nothing; all others are not looked into.
+    """
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return True
+    if suffix not in UNCLEAR_SUFFIXES and not suffix[1:].isdigit():
+        return False
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError:
+        return False
+    is_torch = start.startswith(ZIP_SIGNATURES) and PICKLED_RECORD.encode() in start
+    return is_torch or start.startswith(LEGACY_START) or is_safetensors(start)
+
+
 def scan_pickle(path: Path) -> Unpickled | None:
     """Return what the pickle of a torch file says, also where it is refused; None for other files.
 
@@ -116,7 +138,7 @@ def choose_in_folder(folder: Path) -> Path:
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     found = [path for path in files if path.name.endswith(INDEX_SUFFIX)]
-    found = found or [path for path in files if path.suffix.lower() in SUFFIXES]
+    found = found or [path for path in files if may_be_checkpoint(path)]
     if len(found) == 1:
         return found[0]
     if (folder / DISTRIBUTED_METADATA).is_file() and any(path.suffix == DISTRIBUTED_SUFFIX for path in files):

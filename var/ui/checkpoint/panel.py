@@ -16,7 +16,6 @@ from ..static import read_script
 from ..unchecked import Dropdown, Radio
 from .card import details_html, summary_html
 
-CHECKPOINT_TYPES = [".pth", ".pt", ".ckpt", ".bin", ".safetensors"]
 MAX_SHOWN = 100  # that Gradio's open list has
 WEIGHTS = [("EMA", "ema"), ("Raw", "raw")]
 PRECISIONS = [("Auto", ""), ("float32", "float32"), ("bfloat16", "bfloat16"), ("float16", "float16")]
@@ -104,7 +103,6 @@ def create_checkpoint_panel(catalog: Catalog, holder: ModelHolder, first: Choice
     upload = gr.File(
         label="Upload a checkpoint",
         show_label=False,
-        file_types=CHECKPOINT_TYPES,
         visible=uploads,
         elem_id="upload",
         elem_classes="drop-line",
