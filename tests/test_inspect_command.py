@@ -84,6 +84,29 @@ def test_unusable_weights_are_shown_and_refused(tmp_path, capsys):
     assert output.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("where", ["head.bias", "blocks.1.ffn.fc1.weight"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float8_e4m3fn])
+def test_weights_that_are_no_numbers_are_not_usable(tmp_path, capsys, where, dtype):
+    state = tiny_states()[0]
+    state[where] = torch.full_like(state[where], float("nan")).to(dtype)
+    torch.save(state, tmp_path / "a.pth")
+    assert main(["inspect", str(tmp_path / "a.pth")]) == 2
+    output = capsys.readouterr()
+    assert "usable   no" in output.out
+    assert f"NaN or infinite ({where})" in output.err
+
+
+def test_of_a_large_file_the_smallest_weights_are_looked_at(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("var.checkpoints.load.MAX_CHECKED_BYTES", 16_000)
+    state = tiny_states()[0]
+    state["head.weight"][:] = float("nan")
+    torch.save(state, tmp_path / "a.pth")
+    assert main(["inspect", str(tmp_path / "a.pth")]) == 0
+    state["head.bias"][:] = float("nan")
+    torch.save(state, tmp_path / "a.pth")
+    assert main(["inspect", str(tmp_path / "a.pth")]) == 2
+
+
 @pytest.mark.parametrize("kind", ["args", "missing", "unexpected", "misshaped", "mistyped"])
 def test_json_lists_every_difference(tmp_path, capsys, kind):
     state = tiny_states()[0]

@@ -270,7 +270,7 @@ def test_logits_that_are_not_finite_are_told(models):
     var_state, _ = tiny_states()
     model = VAR(tiny_var_config()).eval().requires_grad_(False)
     model.load_state_dict(var_state | {"head.bias": torch.full((64,), torch.nan)})
-    with pytest.raises(ValueError, match="not finite in float32"):
+    with pytest.raises(ValueError, match="not finite in float32; use a lower cfg_scale"):
         tokens_of((model, models[1]), OPTIONS)
 
 

@@ -23,6 +23,7 @@ from .folder import check_pair
 from .key_differences import KeyDifferences, find_differences
 
 WITHOUT_END = "attn_bias_for_masking"  # -inf on purpose: no place sees later scales
+MAX_CHECKED_BYTES = 64 << 20  # read of a file that is only looked at
 READERS = 4  # threads: half of the time goes to the system, which hands out memory a page at a time
 
 
@@ -196,6 +197,31 @@ def count_nonfinite(model: nn.Module) -> dict[str, int]:
     suspects = [name for name, finite in zip(tensors, sums.isfinite().tolist(), strict=True) if not finite]
     counts = {name: tensors[name].numel() - int(tensors[name].isfinite().sum()) for name in suspects}
     return {name: count for name, count in counts.items() if count}
+
+
+def count_stored_nonfinite(checkpoint: Checkpoint) -> dict[str, int]:
+    """Count NaN and infinity in the weights of a checkpoint as they stand in its file, the smallest weights first.
+
+    A training that diverged leaves them in all weights, so that no more than `MAX_CHECKED_BYTES` are read.
+
+    Returns:
+        How many there are, by name of the weight; weights without any are left out.
+
+    Raises:
+        CheckpointError: the file changed meanwhile.
+    """
+    weights = [*(checkpoint.var_weights or {}).items(), *(checkpoint.vae_weights or {}).items()]
+    counts, left = {}, MAX_CHECKED_BYTES
+    for name, tensor in sorted(weights, key=lambda item: item[1].nbytes):
+        if not tensor.is_floating_point() or name.endswith(WITHOUT_END):
+            continue
+        left -= tensor.nbytes
+        if left < 0:
+            break
+        count = tensor.numel() - int(tensor.read(dtype=torch.float32).isfinite().sum())
+        if count:
+            counts[name] = count
+    return counts
 
 
 def describe_nonfinite(counts: Mapping[str, int]) -> str | None:

@@ -10,7 +10,7 @@ from ..checkpoints.checkpoint import Checkpoint, count_parameters, read_checkpoi
 from ..checkpoints.class_names import read_classes
 from ..checkpoints.folder import default_folder, find_vqvae, resolve
 from ..checkpoints.key_differences import KeyDifferences
-from ..checkpoints.load import check, find_model_differences
+from ..checkpoints.load import check, count_stored_nonfinite, describe_nonfinite, find_model_differences
 from ..checkpoints.plain_values import to_plain
 from ..errors import CheckpointError
 from ..formats.open import scan_pickle
@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> None:
     problem = None
     try:
         check(checkpoint)
+        if nonfinite := describe_nonfinite(count_stored_nonfinite(checkpoint)):
+            raise CheckpointError(f"{checkpoint.path}: {nonfinite}")
     except CheckpointError as error:
         problem = error
     _print(describe(checkpoint, problem), args.json)

@@ -252,10 +252,16 @@ def generate_part(
                     lane.advance(model, quantizer, options, known, stop)
                 if scale_index == model.config.num_scales - 1:
                     if not all(lane.finite for lane in lanes):
-                        dtype = str(model.dtype).removeprefix("torch.")
-                        raise ValueError(
-                            f"the transformer's output is not finite in {dtype}; use dtype=torch.float32 or a lower "
-                            "cfg_scale, and if that does not help, the checkpoint's weights are damaged"
-                        )
+                        raise ValueError(describe_nonfinite_output(model.dtype))
                     tokens = torch.cat([torch.cat(lane.tokens, dim=1) for lane in lanes])  # (len(images), L)
             yield GeneratedScale(scale_index, images, [lane.latent for lane in lanes], tokens)
+
+
+def describe_nonfinite_output(dtype: torch.dtype) -> str:
+    """Say why no tokens can be drawn from NaN or infinite logits, and what to do."""
+    name = str(dtype).removeprefix("torch.")
+    precision = "" if dtype == torch.float32 else "dtype=torch.float32 or "
+    return (
+        f"the transformer's output is not finite in {name}; use {precision}a lower cfg_scale, and if that does not "
+        "help, an earlier checkpoint: NaN or infinite weights, as a training that diverged leaves them, give this, too"
+    )
