@@ -12,7 +12,8 @@ from tiny import tiny_vae_config, tiny_var_config, write_trainer_file
 from var.__main__ import main
 from var.evaluation.classifier import Classifier, train_classifier
 from var.evaluation.distances import frechet_distance, nearest_distances, perceptual_distances, small_rows
-from var.evaluation.measure import class_figures, evenly_of_each_class, halve
+from var.evaluation.figures import class_figures
+from var.evaluation.measure import evenly_of_each_class, halve
 from var.training.perceptual import PhotographFeatures
 
 

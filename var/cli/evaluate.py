@@ -10,7 +10,8 @@ from PIL import Image
 
 from ..device import describe
 from ..errors import DataError
-from ..evaluation.measure import ClassFigures, Figures, SampleSettings, measure
+from ..evaluation.figures import ClassFigures, Figures
+from ..evaluation.measure import SampleSettings, measure
 from ..pictures.pixels import to_pil
 from ..pictures.sheets import Grid, Headers, grid_sheet
 from ..pipeline import VARPipeline

@@ -33,11 +33,12 @@ def fixed_options(tokenizer: Path | None, init: Path | None) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
     """
     found: dict[str, Any] = {}
-    if (tokenizer or init) is not None:
-        checkpoint = read_checkpoint(tokenizer or init)
-        if (config := checkpoint.vae_config) is not None:
-            found.update(vocab_size=config.vocab_size, z_channels=config.z_channels)
-            found.update(vae_ch=config.ch, vae_ch_mult=tuple(config.ch_mult))
+    path = tokenizer or init
+    if path is not None:
+        checkpoint = read_checkpoint(path)
+        if (sizes := checkpoint.vae_config) is not None:
+            found.update(vocab_size=sizes.vocab_size, z_channels=sizes.z_channels)
+            found.update(vae_ch=sizes.ch, vae_ch_mult=tuple(sizes.ch_mult))
         if checkpoint.var_config is not None:
             found.update(patch_nums=tuple(checkpoint.var_config.patch_nums))
     if init is not None and (config := read_checkpoint(init).var_config) is not None:

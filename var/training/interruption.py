@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -19,7 +20,7 @@ class Interruption:
     def __init__(self, notice: str, patient: bool):
         self.notice, self.patient = notice, patient
         self.number: int | None = None
-        self._earlier: dict[int, object] = {}
+        self._earlier: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
