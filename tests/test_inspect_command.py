@@ -35,8 +35,9 @@ def test_text_shows_what_is_in_the_file(tmp_path, capsys):
     path = write_trainer_file(tmp_path / "a.pth", class_names=["apple", "b", "c", "d", "e"])
     assert main(["inspect", str(path)]) == 0
     shown = capsys.readouterr().out
-    for expected in ("trainer checkpoint", "depth 2", "patch_nums 1 2 3 4", "apple", "epoch 3", "usable   yes"):
-        assert expected in shown
+    expected = ("trainer checkpoint", "depth 2", "patch_nums 1 2 3 4", "apple", "epoch 3", "operations", "usable   yes")
+    for part in expected:
+        assert part in shown
 
 
 def test_json_is_one_object(tmp_path, capsys):
@@ -56,7 +57,8 @@ def test_vqvae_that_fits_is_named(tmp_path, capsys):
     path = write_trainer_file(tmp_path / "a.pth", with_vae=False)
     torch.save(tiny_states()[1], tmp_path / "vae.pth")
     main(["inspect", str(path)])
-    assert "vae.pth fits" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "vae.pth fits" in shown and "operations" in shown
 
 
 def test_missing_vqvae_is_said(tmp_path, capsys):

@@ -1,10 +1,10 @@
-"""Text for people: without the places of files."""
+"""Text for people: numbers, and messages without the places of files."""
 
 import os
 
 import pytest
 
-from var.text import encodable, hide_folders, hide_paths
+from var.text import encodable, format_operations, hide_folders, hide_paths
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,11 @@ def test_a_file_is_called_by_its_name_and_folders_by_theirs(tmp_path, name):
     message = f"{folder}/a.pth and {encodable(str(folder))}/sub/vae.pth in {folder}."
     shown = hide_folders(message, tmp_path / "link" / "a.pth", "mine")
     assert shown == f"mine and {name}/sub/vae.pth in {name}."
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(3, "0.0 million"), (12_345_678, "12 million"), (999_600_000_000, "1,000 billion"), (1.04e12, "1.0 trillion")],
+)
+def test_operations_are_said_in_words(number, words):
+    assert format_operations(number) == words

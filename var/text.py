@@ -32,6 +32,14 @@ def format_bytes(number: int) -> str:
     return f"{value:.1f} {' kMGT'[power]}B" if value < 10 else f"{value:.0f} {' kMGT'[power]}B"
 
 
+def format_operations(number: float) -> str:
+    """A number of operations as people say it: 12 billion, 1.0 trillion."""
+    power = max(2, min(5, int(math.log10(max(number, 1))) // 3))
+    value = number / 1000**power
+    word = ("million", "billion", "trillion", "quadrillion")[power - 2]
+    return f"{value:.1f} {word}" if value < 10 else f"{value:,.0f} {word}"
+
+
 def tell_apart(names: Sequence[str]) -> list[str]:
     """The names for showing: with its index where a name is there more than once, as in "crane (134)"."""
     counts = Counter(names)

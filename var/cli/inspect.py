@@ -15,7 +15,8 @@ from ..checkpoints.plain_values import to_plain
 from ..errors import CheckpointError
 from ..formats.open import scan_pickle
 from ..formats.tensors import StoredTensor
-from ..text import JOINERS, format_bytes, format_count, printable
+from ..model.operations import count_operations
+from ..text import JOINERS, format_bytes, format_count, format_operations, printable
 from .model_arguments import DownloadBar, add_reading_arguments
 
 SHOWN_NAMES = 8
@@ -59,10 +60,12 @@ def describe(checkpoint: Checkpoint, problem: CheckpointError | None = None, tru
         problem: why it cannot be used, where it cannot.
         trusted: whether the file is this machine's own; for a stranger's no folder that it names is looked at.
     """
-    vqvae_file = None
-    if checkpoint.var_config is not None and checkpoint.vae_config is None:
+    vqvae_file, vae_config = None, checkpoint.vae_config
+    if checkpoint.var_config is not None and vae_config is None:
         found = find_vqvae(checkpoint, [default_folder()])
-        vqvae_file = str(found.path) if found is not None else None
+        if found is not None:
+            vqvae_file, vae_config = str(found.path), found.vae_config
+    is_pair = checkpoint.var_config is not None and vae_config is not None
     differences = find_model_differences(checkpoint)
     classes = read_classes(checkpoint, trusted) if checkpoint.var_config is not None else None
     return {
@@ -82,6 +85,7 @@ def describe(checkpoint: Checkpoint, problem: CheckpointError | None = None, tru
         "problem": str(problem) if problem is not None else None,
         "heads_assumed": checkpoint.heads_assumed,
         "image_size": checkpoint.image_size,
+        "operations": count_operations(checkpoint.var_config, vae_config) if is_pair else None,
         "num_classes": checkpoint.var_config.num_classes if checkpoint.var_config is not None else None,
         "class_names": None if classes is None or not classes.source else list(classes.names),
         "class_names_from": None if classes is None else classes.source or None,
@@ -173,6 +177,8 @@ def _checkpoint_lines(report: dict) -> list[tuple[str, str]]:
         trained = report["trained_classes"]
         if trained is not None:
             lines.append(("", f"{len(trained)} of them look trained: {_few(list(map(str, trained)), SHOWN_NAMES)}"))
+    if report["operations"] is not None:
+        lines.append(("image", f"about {format_operations(report['operations'])} operations, with guidance"))
     training = report["training"]
     if "epoch" in training or "iter" in training:
         lines.append(("trained", ", ".join(f"{key} {training[key]}" for key in ("epoch", "iter") if key in training)))

@@ -15,7 +15,8 @@ from ..checkpoints.plain_values import to_plain
 from ..device import describe
 from ..formats.tensors import StoredTensor
 from ..hub.known_models import KnownModel
-from ..text import clean_name, format_bytes, format_count, printable, tell_apart
+from ..model.operations import count_operations
+from ..text import clean_name, format_bytes, format_count, format_operations, printable, tell_apart
 
 KINDS = {
     "torch": "torch file",
@@ -47,6 +48,7 @@ class Description:
         weights: "ema" or "raw" where the file has both, and these are in use; otherwise None.
         file_hash: short name of the content.
         needed_bytes: of memory, to load it and make an image.
+        operations: of an image with guidance, about.
         facts: what else was found, label and text.
         arguments: of the training, name and value.
         notes: what people should know before they use it, a sentence each.
@@ -64,6 +66,7 @@ class Description:
     weights: str | None = None
     file_hash: str = ""
     needed_bytes: int = 0
+    operations: int = 0
     facts: tuple[tuple[str, str], ...] = ()
     arguments: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
@@ -90,6 +93,7 @@ def describe_pair(
     classes = read_classes(checkpoint, trusted)
     file_hash = short_hash(*checkpoint.paths)
     side = config.patch_nums[-1] * vae.vae_config.downsampling
+    operations = count_operations(config, vae.vae_config)
     facts = [
         ("File", f"{clean_name(_file_name(checkpoint))}, {format_bytes(checkpoint.num_bytes)}"),
         ("Format", _format(checkpoint)),
@@ -100,6 +104,7 @@ def describe_pair(
         ("Scales", " ".join(map(str, config.patch_nums))),
         ("Image", f"{side} × {side}"),
         ("VQVAE", _vqvae(pair)),
+        ("Operations", f"about {format_operations(operations)} an image, with guidance"),
         ("Classes", _classes(classes)),
         ("Training", _training(checkpoint)),
         ("Ignored", ", ".join(f"{format_bytes(size)} of {name}" for name, size in checkpoint.ignored.items())),
@@ -119,6 +124,7 @@ def describe_pair(
         defaults=defaults,
         weights=checkpoint.weights,
         file_hash=file_hash,
+        operations=operations,
         needed_bytes=need(checkpoint, pair.vae, dtype, device).total,
         facts=tuple((label, text) for label, text in facts if text),
         arguments=_arguments(checkpoint.training.get("args")),
