@@ -2,10 +2,14 @@ import json
 import os
 
 import pytest
+import torch
 from tiny import write_trainer_file
 
 from var import VARPipeline
-from var.checkpoints.class_names import find_class_names, imagenet_names, looks_like_imagenet
+from var.checkpoints import class_names
+from var.checkpoints.class_names import find_class_names, imagenet_names, looks_like_imagenet, read_classes
+from var.checkpoints.pair import open_pair
+from var.engine.description import describe_pair
 from var.text import clean_name, tell_apart
 
 
@@ -250,3 +254,15 @@ def test_pipeline_takes_the_names_beside_its_checkpoint(tmp_path):
     (tmp_path / "classes.txt").write_text("apple\npear")
     names = VARPipeline.from_checkpoint(path, device="cpu").class_names
     assert names == ["apple", "pear", "class 2", "class 3", "class 4"]
+
+
+def test_of_very_many_classes_the_first_are_offered_and_all_are_named(tmp_path, monkeypatch):
+    path = write_trainer_file(tmp_path / "a.pth", class_names=["a", "b", "b", "d", "e"])
+    pair = open_pair(path)
+    cpu = torch.device("cpu")
+    assert describe_pair(pair, cpu, torch.float32, None, True).class_names == ("a", "b (1)", "b (2)", "d", "e")
+    monkeypatch.setattr(class_names, "MAX_OFFERED", 3)
+    assert read_classes(pair.checkpoint).names == ("a", "b", "b", "d", "e")
+    description = describe_pair(pair, cpu, torch.float32, None, True)
+    assert description.class_names == ("a", "b (1)", "b (2)")
+    assert any("first 3 of 5 classes" in note for note in description.notes)

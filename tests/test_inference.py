@@ -162,6 +162,13 @@ def test_impossible_var_is_refused(key, tensor):
         infer_var_config(var_state)
 
 
+def test_more_classes_than_anybody_trained_are_refused():
+    var_state, _ = tiny_states()
+    var_state["class_emb.weight"] = torch.empty(1_000_001, 64, device="meta")
+    with pytest.raises(CheckpointError, match="rows for 1,000,000 classes; expected at most 50,000"):
+        infer_var_config(var_state)
+
+
 def test_heads_that_nothing_tells_are_refused():
     state = empty_var_state(tiny_var_config(attn_l2_norm=False, embed_dim=96, num_heads=1))
     with pytest.raises(CheckpointError, match="width of 96.*--num-heads"):

@@ -11,6 +11,7 @@ from tiny import stored, tiny_states
 from var.checkpoints.checkpoint import read_checkpoint
 from var.checkpoints.layouts import LAYOUTS, find_state_dicts
 from var.checkpoints.load import check
+from var.checkpoints.sizes import MAX_CLASSES
 from var.checkpoints.state_dicts import MAX_DEPTH, official_name
 from var.errors import CheckpointError
 from var.formats.open import FileContent
@@ -158,6 +159,7 @@ def test_weights_that_are_used_are_not_ignored(tmp_path):
         ({"class_to_idx": {"b": 1, "a": 0, "e": 4, "d": 3, "c": 2}}, ["a", "b", "c", "d", "e"]),
         ({"class_to_idx": {"b": 1, "a": 7}}, None),
         ({"classes": 5}, None),
+        ({"classes": ["a"] * (MAX_CLASSES + 1)}, None),
         ({"classes": [1, 2]}, None),
     ],
 )

@@ -27,6 +27,8 @@ NAME_FILES = ("classes.txt", "classes.json", "class_names.txt", "class_names.jso
 WRAPPER_KEYS = ("class_names", "classes", "names", "id2label", "idx_to_class", "class_to_idx", "label2id")
 DATA_KEYS = ("data_path", "data", "data_dir")  # under which trainers of this family keep the folder of images
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+MAX_OFFERED = 25_000  # classes that people are offered to choose from; above ImageNet's 21,841
+MAX_TESTED_BYTES = 256 << 20  # of class rows that are looked at for those that look trained
 IMAGENET_FOLDER = re.compile(r"image[-_ ]?net|ilsvrc|(?<![a-z])in[-_]?1k", re.IGNORECASE)
 IMAGENET_PART = re.compile(r"tiny|mini|small|sub|nette|woof|net[-_ ]?(10|50|100|200|300)(?!\d)", re.IGNORECASE)
 
@@ -286,6 +288,21 @@ class Classes:
     trained: tuple[int, ...] | None
     remarks: tuple[str, ...] = ()
 
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The names of the first classes, as many as people can be offered to choose from."""
+        return self.names[:MAX_OFFERED]
+
+    @property
+    def offered_remark(self) -> str | None:
+        """That not all classes are offered, as a sentence; None where all are."""
+        if len(self.names) <= MAX_OFFERED:
+            return None
+        return (
+            f"The first {MAX_OFFERED:,} of {len(self.names):,} classes are offered here; all can be had on the command "
+            "line and in Python."
+        )
+
 
 def read_classes(checkpoint: Checkpoint, trusted: bool = True) -> Classes:
     """Name the classes of a transformer, and look which rows of its class embedding are trained.
@@ -297,8 +314,8 @@ def read_classes(checkpoint: Checkpoint, trusted: bool = True) -> Classes:
     Raises:
         CheckpointError: the file changed meanwhile.
     """
-    num_classes = checkpoint.var_config.num_classes
-    trained = trained_classes(checkpoint.var_weights["class_emb.weight"].read())
+    num_classes, rows = checkpoint.var_config.num_classes, checkpoint.var_weights["class_emb.weight"]
+    trained = trained_classes(rows.read()) if rows.nbytes <= MAX_TESTED_BYTES else None
     if checkpoint.class_names is not None:
         names = (clean_name(name) or f"class {label}" for label, name in enumerate(checkpoint.class_names))
         return Classes(tuple(names), "the file", trained)

@@ -16,6 +16,7 @@ NORM_GROUPS = 32  # not in the weights: every normalized width of the VQVAE is a
 # Far above what anybody trained, and low enough that laying out a model with absurd sizes costs nothing.
 MAX_DEPTH = 256
 MAX_TOKENS = 1 << 15  # of one image, all scales together: the attention mask is the square of it
+MAX_CLASSES = 50_000  # ImageNet has 21,841 with all of its classes
 MAX_LEVELS = 12
 MAX_RESIDUAL_BLOCKS = 64
 SCALE_OF_HEADS = "blocks.0.attn.scale_mul_1H11"  # there with l2 norm alone
@@ -39,6 +40,11 @@ def infer_var_config(state: Mapping[str, StoredTensor | Tensor], num_heads: int 
     hidden, _ = _shape(state, "blocks.0.ffn.fc1.weight", 2)
     if class_rows < 2:
         raise CheckpointError("class_emb.weight has 1 row; expected one for each class and one more. Fetch it again.")
+    if class_rows - 1 > MAX_CLASSES:
+        raise CheckpointError(
+            f"class_emb.weight has rows for {class_rows - 1:,} classes; expected at most {MAX_CLASSES:,}. No model of "
+            "this family has so many: check where the file comes from."
+        )
     attn_l2_norm = SCALE_OF_HEADS in state
     if attn_l2_norm:
         told = _shape(state, SCALE_OF_HEADS, 4)[1]

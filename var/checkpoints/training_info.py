@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..text import clean_name
+from .sizes import MAX_CLASSES
 
 # Under which names programs keep what; the first that is there counts.
 NUMBERS = {
@@ -100,7 +101,12 @@ def read_header_entry(metadata: Mapping[str, str], name: str) -> object:
 
 
 def checked_names(names: object) -> list[str] | None:
-    """Return a list of names, or the keys of a dict from names to 0, 1, 2, ...; None for all else."""
+    """Return a list of names, or the keys of a dict from names to 0, 1, 2, ...; None for all else.
+
+    More names than any model has classes are none: cleaning them would take seconds.
+    """
+    if not isinstance(names, Mapping | list | tuple) or len(names) > MAX_CLASSES:
+        return None
     if isinstance(names, Mapping) and all(type(number) is int for number in names.values()):
         by_number = {number: name for name, number in names.items()}
         if sorted(by_number) == list(range(len(names))):

@@ -114,13 +114,13 @@ def describe_pair(
     defaults = {"cfg_scale": known.cfg_scale, "top_k": known.top_k, "top_p": known.top_p} if known else {}
     return Description(
         summary=checkpoint.summary(),
-        class_names=tuple(tell_apart(classes.names)),
+        class_names=tuple(tell_apart(classes.offered)),
         vocab_size=config.vocab_size,
         image_size=side,
         placement=describe(device, dtype),
         vae_file=printable(pair.vae.path.name) if pair.vae else None,
         patch_nums=config.patch_nums,
-        trained_classes=classes.trained,
+        trained_classes=_offered_trained(classes),
         defaults=defaults,
         weights=checkpoint.weights,
         file_hash=file_hash,
@@ -191,10 +191,19 @@ def _arguments(args: object) -> tuple[tuple[str, str], ...]:
     return tuple(lines[:MAX_ARGUMENTS])
 
 
+def _offered_trained(classes: Classes) -> tuple[int, ...] | None:
+    """The classes that look trained, of those that are offered; None where that cannot be told."""
+    if classes.trained is None:
+        return None
+    return tuple(label for label in classes.trained if label < len(classes.offered)) or None
+
+
 def _notes(known: KnownModel | None, classes: Classes) -> tuple[str, ...]:
     notes = [known.note] if known and known.note else []
     if classes.trained is not None:
         notes.append(f"{len(classes.trained)} of {len(classes.names)} classes look trained; they are offered first.")
+    if classes.offered_remark is not None:
+        notes.append(classes.offered_remark)
     return (*notes, *classes.remarks)
 
 
