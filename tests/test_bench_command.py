@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tiny import write_trainer_file
+import pytest
+from tiny import tiny_var_config, write_trainer_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,7 +22,10 @@ def test_figures_of_a_file(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert [batch["images"] for batch in figures["batches"]] == [1, 2]
+    found = [(batch["images"], batch["precision"]) for batch in figures["batches"]]
+    assert found == [(1, "float32"), (1, "bfloat16"), (2, "float32"), (2, "bfloat16")]
+    assert all(batch["share_of_limit"] > 0 for batch in figures["batches"])
+    assert list(figures["precisions"]["float32"]["stages"]) == ["transformer", "draws", "decoding", "PNG"]
     assert all(batch["seconds"] > 0 and batch["decode_seconds"] > 0 for batch in figures["batches"])
     assert figures["load_seconds"] > 0
     assert figures["peak_memory_bytes"] > 1e6
@@ -30,7 +34,65 @@ def test_figures_of_a_file(tmp_path):
 def test_figures_as_text(tmp_path):
     done = run(write_trainer_file(tmp_path / "tiny.pth"), "--runs", 1, "--batch-sizes", 1, "--device", "cpu")
     assert done.returncode == 0, done.stderr
-    assert "s an image" in done.stdout
+    assert "at these an image takes" in done.stdout
+    assert "reference" not in done.stdout
+
+
+REFERENCE = """
+from types import SimpleNamespace
+import torch
+from tiny import tiny_vae_config, tiny_var_config
+from var import VARPipeline
+from var.model.transformer import VAR
+from var.model.vqvae import VQVAE
+
+class Transformer(VAR):
+    def autoregressive_infer_cfg(self, B, label_B, g_seed, cfg, top_k, top_p, more_smooth):
+        pipeline = VARPipeline(self, self.vqvae[0])
+        return pipeline(label_B.tolist(), g_seed, cfg, top_k, top_p, more_smooth, output_type="pt").images
+
+def build_vae_var(device, depth, num_classes, patch_nums, shared_aln, V, Cvae, ch, share_quant_resi, attn_l2_norm):
+    print("some words")
+    if depth != 2:
+        raise RuntimeError("Error(s) in loading state_dict")
+    transformer = Transformer(tiny_var_config()).requires_grad_(False)
+    transformer.vqvae = [VQVAE(tiny_vae_config()).requires_grad_(False)]
+    return transformer.vqvae[0], transformer
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> Path:
+    """A folder that has the reference's entry point, with this package's tiny models behind it."""
+    (tmp_path / "checkout" / "models").mkdir(parents=True)
+    for name in ("__init__.py", "var.py"):
+        (tmp_path / "checkout" / "models" / name).write_text(REFERENCE)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))
+    return tmp_path / "checkout"
+
+
+def test_the_reference_runs_by_turns(tmp_path, checkout):
+    file = write_trainer_file(tmp_path / "tiny.pth")
+    options = ("--runs", 1, "--batch-sizes", 2, "--device", "cpu", "--dtype", "float32", "--reference", checkout)
+    done = run(file, *options, "--json")
+    assert done.returncode == 0, done.stderr
+    reference = json.loads(done.stdout)["batches"][0]["reference"]
+    assert reference["equal_tokens"] == 1
+    assert reference["seconds"] > 0 and reference["ratio"] > 0
+    assert "100.00%" in run(file, *options).stdout
+
+
+def test_a_model_that_the_reference_cannot_build_is_one_line(tmp_path, checkout):
+    file = write_trainer_file(tmp_path / "tiny.pth", var_config=tiny_var_config(depth=1))
+    done = run(file, "--device", "cpu", "--reference", checkout)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "builds the official sizes alone" in done.stderr
+
+
+def test_a_folder_without_the_reference_is_one_line(tmp_path):
+    done = run(write_trainer_file(tmp_path / "tiny.pth"), "--reference", tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "expected a checkout of the reference" in done.stderr
 
 
 def test_no_runs_is_one_line(tmp_path):

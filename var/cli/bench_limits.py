@@ -1,0 +1,119 @@
+"""What a machine could do at most: its measured peaks, and the operations that an image takes.
+
+Letters: D width, V vocabulary, n side of one scale, L tokens of all scales.
+"""
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..model.config import VARConfig
+from ..model.linear import linear
+from ..model.vqvae import VQVAE
+from ..pipeline import VARPipeline
+
+TRIES = 9
+GUIDED_ROWS = 2  # of an image: with its class, and without
+CPU_PRODUCT, GPU_PRODUCT = (512, 1024, 4096), (8192, 8192, 8192)  # rows, width, width of the result
+CPU_MAP, GPU_MAP = (1, 320, 64), (32, 320, 64)  # images, channels, side: as in the official decoder
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Operations a second at best, a multiplication and an addition counted as two.
+
+    Args:
+        products: of matrices, in the transformer's precision.
+        convolutions: 3×3, in the decoder's precision.
+    """
+
+    products: float
+    convolutions: float
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Operations of one image with guidance, a multiplication and an addition counted as two."""
+
+    transformer: int
+    decoder: int
+
+    def least_seconds(self, peaks: Peaks) -> float:
+        """The time in which the machine could make one image, were it always at its peak."""
+        return self.transformer / peaks.products + self.decoder / peaks.convolutions
+
+
+def measure_peaks(device: torch.device, dtype: torch.dtype, decoder_dtype: torch.dtype) -> Peaks:
+    """The peaks of a device, in sizes as the official models have them; the best of several tries."""
+    rows, width, out = CPU_PRODUCT if device.type == "cpu" else GPU_PRODUCT
+    x = torch.randn(rows, width, device=device).to(dtype)
+    weight = torch.randn(out, width, device=device).to(dtype)
+    images, channels, side = CPU_MAP if device.type == "cpu" else GPU_MAP
+    layout = {"dtype": decoder_dtype, "memory_format": torch.channels_last}
+    maps = torch.randn(images, channels, side, side, device=device).to(**layout)
+    kernels = torch.randn(channels, channels, 3, 3, device=device).to(**layout)
+    return Peaks(
+        products=2 * rows * width * out / best_seconds(lambda: linear(x, weight), device),
+        convolutions=2 * maps.numel() * channels * 9 / best_seconds(lambda: F.conv2d(maps, kernels, padding=1), device),
+    )
+
+
+def best_seconds(work: Callable[[], object], device: torch.device) -> float:
+    """The least time that some work took in several tries."""
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(TRIES):
+            start = time.perf_counter()
+            work()
+            synchronize(device)
+            seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def count_operations(pipeline: VARPipeline) -> Operations:
+    """What one image with guidance takes."""
+    return Operations(
+        transformer_operations(pipeline.var.config), decoder_operations(pipeline.vqvae, pipeline.var.config)
+    )
+
+
+def transformer_operations(config: VARConfig) -> int:
+    """Products of the linear layers and of the attention; what is computed once a generation does not count."""
+    width, hidden = config.embed_dim, round(config.embed_dim * config.mlp_ratio)
+    linears = config.depth * (4 * width * width + 2 * width * hidden) + width * config.vocab_size  # a token
+    pairs = sum((end - start) * end for start, end in config.scale_ranges)  # of tokens that see each other
+    attention = config.depth * 2 * width * pairs
+    return 2 * GUIDED_ROWS * (linears * config.num_tokens + attention)
+
+
+def decoder_operations(vqvae: VQVAE, config: VARConfig) -> int:
+    """Convolutions and products of decoding one latent."""
+    weight = vqvae.post_quant_conv.weight
+    latent = torch.zeros(1, config.z_channels, config.patch_nums[-1], config.patch_nums[-1], device=weight.device)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        vqvae.decode_latent(latent)
+    return counter.get_total_flops()
+
+
+def processor_name() -> str:
+    """The processor as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
