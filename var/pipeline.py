@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .checkpoints.checkpoint import Checkpoint, count_parameters
+from .checkpoints.checkpoint import Checkpoint
 from .checkpoints.class_lookup import find_class
 from .checkpoints.class_names import read_classes
 from .checkpoints.hash import short_hash
@@ -106,7 +106,7 @@ class VARPipeline:
         choose_dtype(device, dtype)  # refuses an unknown one before anything is downloaded
         pair = open_pair(source, vae, weights=weights, num_heads=num_heads)
         checkpoint, vae_checkpoint = pair.checkpoint, pair.vae
-        dtype = choose_dtype(device, dtype, count_parameters(checkpoint.var_weights or {}))
+        dtype = choose_dtype(device, dtype, checkpoint.num_parameters)
         # first: where there is none, no large transformer is read in vain
         vqvae = build_vqvae(vae_checkpoint or checkpoint, device, decoder_dtype(device, dtype))
         names = read_classes(checkpoint).names if class_names is None else class_names

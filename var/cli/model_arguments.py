@@ -71,8 +71,9 @@ def open_pipeline(file: str, args: argparse.Namespace) -> VARPipeline:
         ValueError: a device that is not there, an unknown precision, or weights that the file does not have.
     """
     device = choose_device(args.device)
-    dtype = choose_dtype(device, args.dtype)
+    choose_dtype(device, args.dtype)  # refuses an unknown one before anything is downloaded
     pair = open_pair(file, args.vae, [default_folder()], args.weights, progress=DownloadBar(), num_heads=args.num_heads)
+    dtype = choose_dtype(device, args.dtype, pair.checkpoint.num_parameters)
     if pair.vae_found:
         print(f"VQVAE: {printable(pair.vae.path)}", file=sys.stderr)
     for warning in pair.warnings:
