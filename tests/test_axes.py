@@ -131,3 +131,18 @@ def test_each_hint_is_a_value(kind):
 def test_axis_has_values():
     with pytest.raises(ValueError, match=f"1 to {MAX_VALUES} values"):
         Axis("seed", ())
+
+
+class Unread(list):
+    """Names of very many classes, of which only a line as a whole may be looked for."""
+
+    def index(self, *_):
+        pytest.fail("a name was looked for")
+
+    __len__ = __getitem__ = count = index
+
+
+@pytest.mark.parametrize("word", ["0", "bee"])
+def test_too_many_values_are_refused_before_names_are_looked_for(word):
+    with pytest.raises(ValueError, match="^Class: 700 values; at most 64 are allowed$"):
+        parse_axis("class", ",".join([word] * 700), Names(Unread(["bee"])))

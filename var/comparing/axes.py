@@ -154,6 +154,9 @@ def split_words(text: str, known: Sequence[str] = ()) -> list[str]:
     Args:
         text: what was typed.
         known: names that may hold commas; a line that is one of them stays whole.
+
+    Raises:
+        ValueError: they are more than an axis has.
     """
     whole = {name.casefold() for name in known}
     words = []
@@ -163,7 +166,10 @@ def split_words(text: str, known: Sequence[str] = ()) -> list[str]:
             words.append(line)
         else:
             words += [word.strip() for row in csv.reader([line], skipinitialspace=True) for word in row]
-    return [word for word in words if word]
+    words = [word for word in words if word]
+    if len(words) > MAX_VALUES:  # before any is looked for among very many names
+        raise ValueError(f"{len(words)} values; at most {MAX_VALUES} are allowed")
+    return words
 
 
 def expand_numbers(word: str, whole: bool) -> list:
