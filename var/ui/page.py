@@ -83,10 +83,10 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
                     hub_panel = create_hub_panel(options.hub)
                     export_panel = create_export_panel(options.exports, ready, remove_folder)
                 with gr.Group(elem_classes="card"):
-                    settings_panel = create_settings_panel(first.description)
+                    settings_panel = create_settings_panel(first.description, first.path)
             with gr.Column(elem_id="right", min_width=300), gr.Tabs(selected=IMAGES_TAB, elem_id="tabs") as tabs:
                 with gr.Tab("Images", id=IMAGES_TAB):
-                    images_panel = create_images_panel(status, num_images)
+                    images_panel = create_images_panel(status, num_images, wall=settings_panel.wall)
                 with gr.Tab("Edit", id=EDIT_TAB):
                     edit_panel = create_edit_panel(first.description, num_images)
                 with gr.Tab("Compare", id=COMPARE_TAB):

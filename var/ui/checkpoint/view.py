@@ -153,7 +153,7 @@ class CheckpointView:
             parts.export.group: gr.update(visible=parts.export.allowed),
         }
         if is_new:
-            updates |= settings_updates(settings, choice.description)
+            updates |= settings_updates(settings, choice.description, choice.path)
             updates |= {problem: "" for problem in parts.problems}
             updates[parts.edit.keep_scales] = gr.update(value=0, **scale_range(choice.description))
         if is_first:

@@ -72,13 +72,14 @@ def generate_label(num_images: int) -> str:
     return f"Generate {counted(num_images)}" if num_images else "Generate"
 
 
-def create_images_panel(status: str, num_images: int, prefix: str = "") -> ImagesPanel:
+def create_images_panel(status: str, num_images: int, prefix: str = "", wall: gr.HTML | None = None) -> ImagesPanel:
     """Lay out the panel.
 
     Args:
         status: what its line says at first.
         num_images: that the settings ask for at first.
         prefix: of the ids; the style sheets address both panels by the classes `of-…`.
+        wall: of the classes, which stands in the images' place until there are some, then beside them.
     """
 
     def name(part: str) -> dict[str, str]:
@@ -92,28 +93,32 @@ def create_images_panel(status: str, num_images: int, prefix: str = "") -> Image
         stop = gr.Button("Stop", interactive=False, **name("stop"))
     status_html = gr.HTML(status_line(status), **name("status"))
     problem = gr.HTML("", **name("problem"))
-    gallery = gr.Gallery(
-        label="Images",
-        show_label=False,
-        format="png",
-        columns=4,
-        object_fit="contain",
-        buttons=["fullscreen"],
-        interactive=False,
-        **name("images"),
-    )
-    with gr.Row(**name("picked")):
-        picked_text = gr.HTML(picked_html(PICK_HINT), **name("picked-text"))
-        reuse = small("Reuse settings", "reuse")
-        vary = small("New seed", "vary")
-        edit = small("Edit", "edit")
-        scales = small("Scales", "scales")
-        download = small("Download", "download", gr.DownloadButton)
-        bundle = small("All as zip", "bundle")
-    recipe = gr.HTML("", **name("recipe"))
-    with gr.Column(**name("film")), gr.Row(**name("film-row")):
-        strip = film_image("The image after each scale", name("film-strip"))
-        animation = film_image("The same as a short film", name("film-animation"))
+    with gr.Row(**name("stage")):
+        with gr.Column(**name("made")):
+            gallery = gr.Gallery(
+                label="Images",
+                show_label=False,
+                format="png",
+                columns=4,
+                object_fit="contain",
+                buttons=["fullscreen"],
+                interactive=False,
+                **name("images"),
+            )
+            with gr.Row(**name("picked")):
+                picked_text = gr.HTML(picked_html(PICK_HINT), **name("picked-text"))
+                reuse = small("Reuse settings", "reuse")
+                vary = small("New seed", "vary")
+                edit = small("Edit", "edit")
+                scales = small("Scales", "scales")
+                download = small("Download", "download", gr.DownloadButton)
+                bundle = small("All as zip", "bundle")
+            recipe = gr.HTML("", **name("recipe"))
+            with gr.Column(**name("film")), gr.Row(**name("film-row")):
+                strip = film_image("The image after each scale", name("film-strip"))
+                animation = film_image("The same as a short film", name("film-animation"))
+        if wall is not None:
+            wall.render()
     return ImagesPanel(
         prefix,
         generate,

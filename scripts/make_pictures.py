@@ -1,0 +1,99 @@
+"""Make the pictures that show what the model in the box can do: `python scripts/make_pictures.py`.
+
+Beside the checkpoint comes the sheet of its classes, one sample of each, which the page opens with; into
+`var/ui/static/` the film of one image after each of its scales, which the page shows where there is no sheet, and the
+picture that other sites show of a link to the page. All are made again from the same seed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from var import CheckpointError, VARPipeline
+from var.checkpoints.folder import default_folder
+from var.outputs.class_sheet import write_class_sheet
+from var.sampling.presets import PRESETS
+from var.ui.static import FOLDER
+
+IMAGES_AT_ONCE = 16
+FILM_SIDE, FILM_GAP, FILM_QUALITY = 304, 16, 90
+LEAST_SIDE = 48  # of the first scales in the film
+SOCIAL_SIZE = (1200, 630)
+SOCIAL_COLUMNS, SOCIAL_SIDE, SOCIAL_GAP = 10, 108, 8
+
+
+def samples(pipe: VARPipeline, seed: int) -> list[Image.Image]:
+    """Make an image of each class, all of one seed, as the page makes them at first."""
+    settings = PRESETS[0].settings(pipe.var.config.vocab_size)
+    images: list[Image.Image] = []
+    labels = range(pipe.var.config.num_classes)
+    for first in range(0, len(labels), IMAGES_AT_ONCE):
+        some = list(labels[first : first + IMAGES_AT_ONCE])
+        images += pipe(some, seed=[seed] * len(some), **settings).images
+    return images
+
+
+def film(pipe: VARPipeline, label: int, seed: int) -> Image.Image:
+    """Return an image after each of its scales, side by side, each as large as its token map is in proportion."""
+    settings = PRESETS[0].settings(pipe.var.config.vocab_size)
+    steps = [images[0] for images in pipe.stream_film(pipe([label], seed=[seed], **settings))]
+    patch_nums = pipe.var.config.patch_nums
+    sides = [max(LEAST_SIDE, round(FILM_SIDE * number / patch_nums[-1])) for number in patch_nums]
+    strip = Image.new("RGBA", (sum(sides) + FILM_GAP * (len(sides) - 1), FILM_SIDE))
+    left = 0
+    for image, side in zip(steps, sides, strict=True):
+        strip.paste(image.resize((side, side), Image.Resampling.LANCZOS), (left, FILM_SIDE - side))
+        left += side + FILM_GAP
+    return strip
+
+
+def social(images: list[Image.Image]) -> Image.Image:
+    """Return the picture that other sites show of a link: some of the classes, edge to edge."""
+    width, height = SOCIAL_SIZE
+    picture = Image.new("RGB", SOCIAL_SIZE, "white")
+    step = SOCIAL_SIDE + SOCIAL_GAP
+    rows = height // step
+    left = (width - SOCIAL_COLUMNS * step + SOCIAL_GAP) // 2
+    top = (height - rows * step + SOCIAL_GAP) // 2
+    count = SOCIAL_COLUMNS * rows
+    for place in range(count):
+        image = images[place * len(images) // count if len(images) >= count else place % len(images)]
+        row, column = divmod(place, SOCIAL_COLUMNS)
+        small = image.resize((SOCIAL_SIDE, SOCIAL_SIDE), Image.Resampling.LANCZOS)
+        picture.paste(small, (left + column * step, top + row * step))
+    return picture
+
+
+def main() -> int:
+    """Make them; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path, nargs="?", help="the model in the box when left out")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--film-class", type=int, default=0, help="class of the film (default: 0)")
+    parser.add_argument("--film-seed", type=int, default=102)
+    asked = parser.parse_args()
+    in_the_box = asked.checkpoint is None
+    checkpoint = asked.checkpoint or next(iter(sorted(default_folder().glob("*.pth"))), None)
+    if checkpoint is None:
+        parser.error(f"no .pth file in {default_folder()}")
+    try:
+        pipe = VARPipeline.from_checkpoint(checkpoint)
+    except (CheckpointError, OSError) as error:
+        parser.error(str(error))
+    images = samples(pipe, asked.seed)
+    made = [write_class_sheet(checkpoint, pipe.checkpoint_hash, images).path]
+    if in_the_box:
+        made += [FOLDER / "growing.webp", FOLDER / "social.jpg"]
+        film(pipe, asked.film_class, asked.film_seed).save(made[1], quality=FILM_QUALITY, method=6)
+        social(images).save(made[2], quality=88, optimize=True)
+    for path in made:
+        print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
