@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
-from layout_files import var_state
+from layout_files import var_state, write_shards
+from safetensors.torch import save_file
 from tiny import tiny_states
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from torch.distributed.device_mesh import init_device_mesh
@@ -12,6 +13,7 @@ from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from var.checkpoints.checkpoint import read_checkpoint
+from var.checkpoints.folder import describe_entry
 from var.errors import CheckpointError
 
 
@@ -57,6 +59,23 @@ def test_folder_of_torch_distributed_checkpoint_is_explained_and_opens_when_join
     found = read_checkpoint(tmp_path / "joined.pth")
     assert found.training["global_step"] == 100
     assert all(torch.equal(found.var_state[key], value) for key, value in tiny_states()[0].items())
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_one_file_of_several_is_called_that(tmp_path, suffix):
+    first = min(path for path in write_shards(tmp_path, var_state(), suffix).iterdir() if path.suffix != ".json")
+    with pytest.raises(CheckpointError, match=r"file 1 of 3 of one model.*\*\.index\.json"):
+        read_checkpoint(first)
+    assert describe_entry(first).detail == "not a checkpoint: this is file 1 of 3 of one model"
+    whole = first.with_name(f"model-00001-of-00001.{suffix}")
+    save_file(var_state(), whole) if suffix == "safetensors" else torch.save(var_state(), whole)
+    assert read_checkpoint(whole).var_config is not None
+
+
+def test_weights_that_are_empty_are_in_other_files(tmp_path):
+    torch.save({"module": {key: torch.empty(0) for key in var_state()}, "ds_version": "0.14"}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match="is empty.*zero_to_fp32.py"):
+        read_checkpoint(tmp_path / "a.pt")
 
 
 def test_folder_of_deepspeed_is_explained(tmp_path):

@@ -186,6 +186,8 @@ def test_what_a_file_says_is_harmless_in_a_terminal(tmp_path, capsys, options):
     (tmp_path / ODD_NAME / "text.pth").write_text("hello")
     assert main(["inspect", str(tmp_path / ODD_NAME / "text.pth"), *options]) == 2
     assert main(["inspect", str(tmp_path / ODD_NAME / "none.pth"), *options]) == 2
+    if not options:
+        assert main(["export", str(path), str(tmp_path / ODD_NAME / f"{ODD_NAME}.safetensors")]) == 0
     output = capsys.readouterr()
     assert (output.out + output.err).replace("\n", "").isprintable()
 

@@ -23,7 +23,6 @@ from .folder import check_pair
 from .load import check
 
 FORMAT_VERSION = "1"
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 DTYPE_NAMES = {dtype: name for name, dtype in SAFETENSORS_DTYPES.items()}
 
 

@@ -145,9 +145,14 @@ def _shape(state: Mapping[str, StoredTensor | Tensor], key: str, dimensions: int
             "Save the whole state dict, or fetch the file again."
         )
     shape = tuple(state[key].shape)
-    if len(shape) != dimensions or 0 in shape:
+    if 0 in shape:
         raise CheckpointError(
-            f"The weight {key} has the shape {shape}; expected {dimensions} dimensions, none of them 0. "
+            f"The weight {key} is empty (shape {shape}): its numbers are in other files, as DeepSpeed's ZeRO-3 and "
+            "FSDP keep them. Make one file of all with the trainer's own tool (DeepSpeed: zero_to_fp32.py)."
+        )
+    if len(shape) != dimensions:
+        raise CheckpointError(
+            f"The weight {key} has the shape {shape}; expected {dimensions} dimensions. "
             "Check that this is a checkpoint of VAR, or fetch it again."
         )
     return shape

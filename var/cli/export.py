@@ -6,7 +6,6 @@ from pathlib import Path
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.class_names import IMAGENET, read_classes
 from ..checkpoints.export import (
-    DTYPES,
     class_names_path,
     export_official,
     export_safetensors,
@@ -15,6 +14,7 @@ from ..checkpoints.export import (
 )
 from ..checkpoints.folder import default_folder
 from ..checkpoints.pair import open_pair
+from ..device import DTYPES
 from .model_arguments import DownloadBar, add_reading_arguments, refuse_existing
 
 USAGE = "FILE OUT [options]"

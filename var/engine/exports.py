@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from gradio.utils import get_upload_folder
 
-from ..checkpoints.export import DTYPES, Exported, export_official, export_safetensors
+from ..checkpoints.export import Exported, export_official, export_safetensors
 from ..checkpoints.pair import OpenedPair
+from ..device import DTYPES
 from ..formats.tensors import StoredTensor
 from ..text import format_bytes
 from .models import Loading
