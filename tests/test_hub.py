@@ -1,11 +1,14 @@
 """Downloads from the Hub: where files come from, how they are continued, and what is said when they do not come."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from hub_server import COMMIT, PROJECT, HubClient, HubRepo, hub_environment, serving
+
+from var.hub.download import KEPT_FREE
 
 CONTENT = bytes(range(256)) * 40  # 10 kB
 HALF = len(CONTENT) // 2
@@ -275,10 +278,13 @@ for line in sys.stdin:
 """
 
 
-def test_a_stranger_gets_nothing_of_the_cache_that_the_hub_does_not_hand_out(tmp_path):
+def test_a_stranger_gets_neither_the_rest_of_the_disk_nor_what_the_hub_does_not_hand_out(tmp_path):
     with serving() as hub:
         client = HubClient(hub.endpoint, tmp_path, ANONYMOUS_WORKER, HF_TOKEN="hf_secret")
         try:
+            hub.repos["big/model"] = HubRepo({"a.pth": b"weights"})
+            hub.repos["big/model"].claimed_size = shutil.disk_usage(tmp_path).free - KEPT_FREE // 2
+            assert "the disk of" in client.ask(["big/model/a.pth", True, 10**18])["error"]
             hub.repos["own/model"] = HubRepo({"a.pth": b"weights"})
             assert "path" in client.ask(["own/model/a.pth", False, None])
             hub.repos["own/model"] = HubRepo({}, "RepoNotFound", 401)  # for everybody but its owner

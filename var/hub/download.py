@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SHARD_INDEX = f".safetensors{INDEX_SUFFIX}"
 SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors")  # how the files of a model in several files end
 SHA256 = re.compile(r"[0-9a-f]{64}")  # the ETag of a large file is its hash
+KEPT_FREE = 2_000_000_000  # bytes of the disk that downloads leave which strangers ask for, of any number of models
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in total
 
@@ -329,7 +330,8 @@ def _check_space(address: HubAddress, wanted: Sequence["HfFileMetadata"], max_by
         )
     cache = Path(constants.HF_HUB_CACHE).absolute()
     folder = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    free = shutil.disk_usage(folder).free
+    kept = KEPT_FREE if max_bytes is not None else 0
+    free = max(0, shutil.disk_usage(folder).free - kept)
     if needed > free:
         raise CheckpointError(
             f"{address}: the download needs {format_bytes(needed)}, and the disk of {cache} has {format_bytes(free)} "
