@@ -24,7 +24,7 @@ from .model.vqvae import VQVAE
 from .pictures.pixels import paste_kept, read_image, read_images, read_mask, to_pil
 from .sampling.decoding import Decoding, decode_latents, decode_parts
 from .sampling.options import SamplingOptions, is_whole, plain
-from .sampling.recordings import recordings_for
+from .sampling.recordings import decoder_for, recordings_for
 from .sampling.sampler import Known, generate, keep_at_scales
 from .sampling.steps import Result, Step
 from .sampling.stopping import Stopped, StopSignal
@@ -71,7 +71,7 @@ class VARPipeline:
         self.image_size = model.config.patch_nums[-1] * vqvae.config.downsampling
         self.device = model.device
         self.dtype = model.dtype
-        self._recordings = recordings_for(model)
+        self._recordings, self._decoder = recordings_for(model), decoder_for(vqvae)
 
     @classmethod
     def from_checkpoint(
@@ -336,7 +336,7 @@ class VARPipeline:
         with torch.inference_mode():
             scales = tokens.to(self.device).split([patch_num**2 for patch_num in config.patch_nums], dim=1)
             *_, latent = self.vqvae.quantize.partial_sums(scales, config.patch_nums)  # (B, C, N, N)
-        return decode_latents(self.vqvae, [latent])
+        return decode_latents(self._decoder, [latent])
 
     def film(
         self, result: Result, images: Sequence[int] | None = None, stop: StopSignal | None = None
@@ -364,7 +364,7 @@ class VARPipeline:
         chosen = list(range(len(result.tokens)) if images is None else images)
         try:
             for latents in result.latents[chosen, :-1].unbind(1):  # each (b, C, N, N)
-                parts = decode_parts(self.vqvae, [latents], stop)
+                parts = decode_parts(self._decoder, [latents], stop)
                 yield [image for part in parts for image in to_pil(part)]
         except Stopped:
             return
@@ -393,24 +393,24 @@ class VARPipeline:
         finish: Callable[[Tensor], Tensor] | None = None,
     ) -> Iterator[Step]:
         """Generate and decode; `finish` is the last that happens to images, (b, 3, H, W) in [0, 1]."""
-        config, vqvae = self.var.config, self.vqvae
+        config, decoder = self.var.config, self._decoder
         finished: tuple[Tensor, ...] = ()  # images that are done, each (b, 3, H, W) in [0, 1]
         told = 0  # how many of these a step has told of
         tokens: list[Tensor] = []  # of the parts that are done
         latents: list[list[Tensor]] = []  # of each part, the last one perhaps in progress, each (b, C, N, N)
         try:
-            for scale in generate(self.var, vqvae.quantize, options, known, stop, self._recordings):
+            for scale in generate(self.var, self.vqvae.quantize, options, known, stop, self._recordings):
                 result = None
                 if scale.scale_index == 0:  # of the next part, or of the same again where memory was too small
                     latents[len(tokens) :] = [[]]
                 latents[-1].append(torch.cat(scale.latents))
                 if scale.tokens is None:
-                    decoding = Decoding(vqvae, finished, scale.latents)
+                    decoding = Decoding(decoder, finished, scale.latents)
                 else:
-                    for images in decode_parts(vqvae, scale.latents, stop):
+                    for images in decode_parts(decoder, scale.latents, stop):
                         finished += (images if finish is None else finish(images),)
                     tokens.append(scale.tokens)
-                    decoding = Decoding(vqvae, finished, [])
+                    decoding = Decoding(decoder, finished, [])
                     if scale.images.stop == options.batch_size:
                         images = torch.cat(finished)  # (B, 3, H, W)
                         result = Result(
@@ -427,7 +427,7 @@ class VARPipeline:
             return
         if len(finished) > told:
             last = config.num_scales - 1
-            decoding = Decoding(vqvae, finished, [])
+            decoding = Decoding(decoder, finished, [])
             yield Step(last, config.num_scales, config.patch_nums[last], decoding=decoding)
 
 

@@ -87,11 +87,14 @@ class Attention(nn.Module):
         batch, length, width = x.shape
         bias = torch.cat((self.q_bias, self.zero_k_bias, self.v_bias))
         qkv = linear(x, self.mat_qkv.weight, bias).view(batch, length, 3, self.num_heads, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, L, D/H)
         if self.attn_l2_norm:
-            scale = self.scale_mul_1H11.clamp_max(MAX_LOG_SCALE).exp()
-            q = (F.normalize(q.float(), dim=-1) * scale).to(v.dtype)
-            k = F.normalize(k.float(), dim=-1).to(v.dtype)
+            scale = self.scale_mul_1H11.clamp_max(MAX_LOG_SCALE).exp().view(self.num_heads, 1)
+            scales = torch.stack((scale, torch.ones_like(scale)))  # (2, H, 1): of queries, of keys
+            qk = (F.normalize(qkv[:, :, :2].float(), dim=-1) * scales).to(qkv.dtype)  # (B, L, 2, H, D/H)
+            q, k = qk.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, L, D/H)
+            v = qkv[:, :, 2].transpose(1, 2)  # (B, H, L, D/H)
+        else:
+            q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, L, D/H)
         if cache is not None:
             k, v = cache.extend(self.block_index, k, v)  # each (B, H, L so far, D/H)
         h = attend(q, k, v, attn_bias, self.softmax_scale)  # (B, H, L, D/H)

@@ -5,13 +5,19 @@ Letters: B images, b images of one latent, C latent channels, N side of the late
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..device import computing, free_memory, is_out_of_memory
-from ..model.vqvae import VQVAE
 from .stopping import StopSignal, raise_if_set
+
+
+class Decoder(Protocol):
+    """What makes images of latents: a VQVAE, or recordings of one."""
+
+    def decode_latent(self, latent: Tensor) -> Tensor: ...
 
 
 def images_at_once(latent: Tensor) -> int:
@@ -19,11 +25,11 @@ def images_at_once(latent: Tensor) -> int:
     return 1 if latent.device.type == "cpu" else len(latent)
 
 
-def decode_parts(vqvae: VQVAE, latents: Sequence[Tensor], stop: StopSignal | None = None) -> Iterator[Tensor]:
+def decode_parts(decoder: Decoder, latents: Sequence[Tensor], stop: StopSignal | None = None) -> Iterator[Tensor]:
     """Images of latents, as many at a time as fit into memory.
 
     Args:
-        vqvae: decodes them.
+        decoder: a VQVAE, or what decodes as one does.
         latents: each (b, C, N, N); on the CPU images are decoded one by one, and one that is alone in its latent gives
             the same pixels whatever is beside it.
         stop: looked at before each part.
@@ -42,7 +48,7 @@ def decode_parts(vqvae: VQVAE, latents: Sequence[Tensor], stop: StopSignal | Non
             images = None
             try:
                 with computing(latent.device):
-                    images = vqvae.decode_latent(latent[first : first + size]).add(1).mul(0.5)
+                    images = decoder.decode_latent(latent[first : first + size]).add(1).mul(0.5)
             except RuntimeError as error:
                 if not is_out_of_memory(error) or size == 1:
                     raise
@@ -54,21 +60,21 @@ def decode_parts(vqvae: VQVAE, latents: Sequence[Tensor], stop: StopSignal | Non
                 yield images
 
 
-def decode_latents(vqvae: VQVAE, latents: Sequence[Tensor]) -> Tensor:
+def decode_latents(decoder: Decoder, latents: Sequence[Tensor]) -> Tensor:
     """All images of latents, float (B, 3, H, W) in [0, 1]; arguments and errors are those of `decode_parts`."""
-    return torch.cat(list(decode_parts(vqvae, latents)))  # outside of the inference mode: without its restrictions
+    return torch.cat(list(decode_parts(decoder, latents)))  # outside of the inference mode: without its restrictions
 
 
 @dataclass(frozen=True)
 class Decoding:
     """Images of one step, decoded when called: those of finished parts, and those of latents in progress."""
 
-    vqvae: VQVAE
+    decoder: Decoder
     finished: tuple[Tensor, ...]
     latents: Sequence[Tensor]
 
     def __call__(self) -> Tensor:
         parts = list(self.finished)
         if self.latents:
-            parts.append(decode_latents(self.vqvae, self.latents))
+            parts.append(decode_latents(self.decoder, self.latents))
         return torch.cat(parts)  # (B, 3, H, W)

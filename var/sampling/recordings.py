@@ -1,10 +1,11 @@
-"""The transformer's work at each scale as CUDA graphs: recorded once, then started by one call instead of hundreds.
+"""The models' work as CUDA graphs: recorded once, then started by one call instead of hundreds.
 
-A few images do not keep a GPU busy: it waits for the next of some four hundred small kernels a scale. Sizes do not
-change from one generation to the next, so these kernels are recorded, and repeated on new contents of the same memory.
+A few images do not keep a GPU busy: it waits for the next of some four hundred small kernels a scale, and as many of
+the decoder. Sizes do not change from one generation to the next, so these kernels are recorded, and repeated on new
+contents of the same memory. Recordings are repeated on the stream that is current, one for all threads.
 
 Letters: b images computed together, R rows of the batch (b, or 2b with guidance), V vocabulary, C latent channels,
-n side of one scale, D width.
+n side of one scale, N of the latent, D width, H and W pixels.
 """
 
 import threading
@@ -15,10 +16,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..device import free_memory, is_out_of_memory
 from ..model.transformer import VAR, KeyValueCache, Modulations
+from ..model.vqvae import VQVAE
 
-MAX_IMAGES = 8  # of one recording; more keep a GPU busy by themselves
-KEPT = 2  # recordings, each with keys and values of its own
+MAX_IMAGES = 8  # of one recording of the transformer; more keep a GPU busy by themselves
+KEPT = 2  # of these, each with keys and values of its own
+MAX_DECODED = 2  # images of one recording of the decoder, which is larger
 
 Repeat = Callable[[], None]
 Record = Callable[[Callable[[], Tensor]], tuple[Repeat, Tensor]]
@@ -137,18 +141,19 @@ class Recordings:
         self.new_recorder = new_recorder
         self._lock = threading.Lock()
         self._made = False
-        self._seen: set[tuple[int, bool]] = set()
         self._free: dict[tuple[int, bool], Recording] = {}  # the one used last at the end
 
     @contextmanager
     def lend(self, num_images: int, guided: bool) -> Iterator[Recording | None]:
-        """A recording for a generation; None for the first of a size, for a large one, and while others use it."""
+        """A recording for a generation; None for a large one.
+
+        Also the first generation of a size is recorded: kernels that were chosen otherwise round otherwise, and a seed
+        would give another image from the second time on.
+        """
         key = (num_images, guided)
         with self._lock:
-            known = key in self._seen
-            self._seen.add(key)
             recording = self._free.pop(key, None)
-            if recording is None and known and self.new_recorder is not None and num_images <= MAX_IMAGES:
+            if recording is None and self.new_recorder is not None and num_images <= MAX_IMAGES:
                 self._made = True
                 recording = Recording(self.model, num_images, guided, self.new_recorder())
         try:
@@ -172,6 +177,49 @@ class Recordings:
             self._made, self.new_recorder = False, None
             self._free.clear()
             return True
+
+
+class RecordedDecoder:
+    """Decodes latents as a VQVAE does, a few images at a time by a recording.
+
+    Args:
+        vqvae: decodes.
+        record: what records.
+    """
+
+    def __init__(self, vqvae: VQVAE, record: Record):
+        self.vqvae = vqvae
+        self._record: Record | None = record
+        self._lock = threading.Lock()
+        self._recorded: dict[torch.Size, tuple[Tensor, Repeat, Tensor]] = {}  # by shape: latents, repeat, images
+
+    def decode_latent(self, latent: Tensor) -> Tensor:
+        """Images, float32 (b, 3, H, W) in [-1, 1], of a latent (b, C, N, N)."""
+        with self._lock:
+            if self._record is not None and len(latent) <= MAX_DECODED:
+                try:
+                    return self._decode(latent)
+                except RuntimeError as error:
+                    if not is_out_of_memory(error):
+                        raise
+                self._record = None  # too little memory for recordings: none from now on
+                self._recorded.clear()
+                free_memory(latent.device)
+        return self.vqvae.decode_latent(latent)
+
+    def _decode(self, latent: Tensor) -> Tensor:
+        if latent.shape not in self._recorded:
+            own = latent.clone()
+            self._recorded[latent.shape] = (own, *self._record(partial(self.vqvae.decode_latent, own)))
+        own, repeat, images = self._recorded[latent.shape]
+        own.copy_(latent)
+        repeat()
+        return images.clone()
+
+
+def decoder_for(vqvae: VQVAE) -> VQVAE | RecordedDecoder:
+    """What decodes latents fastest: recordings on CUDA, the VQVAE itself on other devices."""
+    return RecordedDecoder(vqvae, CUDARecorder()) if vqvae.post_quant_conv.weight.is_cuda else vqvae
 
 
 def recordings_for(model: VAR) -> Recordings:
