@@ -149,7 +149,7 @@ def test_an_upload_that_breaks_off_is_deleted(address, temporary):
 
 def test_uploads_have_a_sum_and_what_is_refused_is_deleted(address, temporary):
     answer = upload(address, "a.png", b"a" * 3_000_000)
-    assert answer.status_code == 413 and "keeps 2.0 MB of a visitor's uploads" in answer.text
+    assert answer.status_code == 413 and "takes uploads of up to 2.0 MB" in answer.text
     assert httpx.post(f"{address}/gradio_api/upload", content=b"nothing").status_code == 400
     assert is_emptied(temporary / "uploads")
 

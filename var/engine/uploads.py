@@ -193,7 +193,8 @@ class Uploads:
     def _check_room(self, upload: _Upload, num_bytes: int) -> None:
         """Raise UploadRefusedError where an upload may not grow by so many bytes."""
         limits = self.limits
-        each = limits.each if limits.checkpoints else min(limits.each, LARGEST_PICTURE)
+        each = min(limits.each, limits.visitor, limits.total)
+        each = each if limits.checkpoints else min(each, LARGEST_PICTURE)
         if upload.num_bytes + num_bytes > each:
             raise UploadRefusedError(
                 f"The file is too large: this server takes uploads of up to {format_bytes(each)}."
