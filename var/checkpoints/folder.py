@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CheckpointError
-from ..formats.open import may_be_checkpoint
+from ..formats.open import SUFFIXES, may_be_checkpoint
 from ..formats.shards import INDEX_SUFFIX, shard_names
 from ..hub.addresses import is_hub_address
 from ..hub.download import Progress, download
@@ -24,6 +24,7 @@ RUN_FILES = {"options.json", "data.json"}  # of a training of ours, which keeps 
 RUN_PARTS = re.compile(r"(tokens|tokenizer).*\.pth")
 MAX_DEPTH = 4  # levels of folders inside the folder
 MAX_SCANNED = 20_000  # files and folders looked at, so that a data set below the folder does not take minutes
+MAX_LOOKED_INTO = 2_000  # files of which the name does not say what they are
 MAX_CACHED = 2_000  # descriptions kept
 
 Fingerprint = tuple[tuple[str, int, int], ...]
@@ -75,7 +76,7 @@ def list_checkpoints(folder: str | Path, max_depth: int = MAX_DEPTH) -> list[Che
     lies deeper than `max_depth` levels or beyond the first `MAX_SCANNED` files.
     """
     folder = Path(folder)
-    entries = []
+    entries, looked_into = [], 0
     for inside, files in _walk(folder, max_depth):
         indexes = [path for path in files if path.name.endswith(SHARD_INDEX)]
         shards = {name for index in indexes for name in shard_names(index)}
@@ -84,8 +85,10 @@ def list_checkpoints(folder: str | Path, max_depth: int = MAX_DEPTH) -> list[Che
             is_index = path.name.endswith(SHARD_INDEX)
             if not is_index and (path.name in shards or is_run and RUN_PARTS.fullmatch(path.name)):
                 continue
-            if not is_index and not may_be_checkpoint(path):
-                continue
+            if not is_index and path.suffix.lower() not in SUFFIXES:
+                looked_into += 1
+                if looked_into > MAX_LOOKED_INTO or not may_be_checkpoint(path):
+                    continue
             named = inside if is_index and len(indexes) == 1 and inside != folder else path
             try:
                 modified = max(time for _, _, time in fingerprint(path)) / 1e9
