@@ -1,8 +1,11 @@
 """What stands before Gradio's server: hosts, uploads, addresses in place of files, and what is switched off."""
 
+import asyncio
 import json
 import socket
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -12,6 +15,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from tiny import write_trainer_file
 
+from var.ui import guard
 from var.ui.guard import MAX_BODY, allowed_hosts, names_an_address
 from var.ui.options import PageOptions
 
@@ -203,3 +207,20 @@ def test_addresses_in_place_of_files_are_not_fetched(address, endpoint, argument
 def test_nor_by_a_handler_without_a_name(address, config):
     answer = call_handler(address, config, "edit-upload", "upload", file_data("http://127.0.0.1:1/a.png"))
     assert "fetches no addresses" in answer
+
+
+def test_uploads_and_what_was_made_are_looked_through_from_time_to_time(monkeypatch):
+    looked = []
+
+    async def once(seconds):
+        if looked:
+            raise asyncio.CancelledError
+
+    uploads = SimpleNamespace(folder=Path("server/uploads"), remove_old=lambda: looked.append("old uploads"))
+    part = SimpleNamespace(keep_in_cache={"logo.png"})
+    app = SimpleNamespace(get_blocks=lambda: SimpleNamespace(blocks={1: part, 2: object()}))
+    monkeypatch.setattr(guard.asyncio, "sleep", once)
+    monkeypatch.setattr(guard, "trim", lambda folder, kept: looked.append((folder, kept)))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(guard.sweep(uploads, app))
+    assert looked == ["old uploads", (Path("server"), {"logo.png"})]

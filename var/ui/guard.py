@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..engine.uploads import UploadRefusedError, Uploads
 from .options import PageOptions
+from .server_folder import trim
 
 API = "/gradio_api/"
 UPLOAD = "upload"
@@ -93,8 +94,8 @@ def guarding(uploads: Uploads, options: PageOptions) -> dict[str, Any]:
     """Return the arguments of Gradio's app that put the guard before it, and delete uploads in time and at the end."""
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: Any) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(sweep(uploads))
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(sweep(uploads, app))
         try:
             yield
         finally:
@@ -105,11 +106,13 @@ def guarding(uploads: Uploads, options: PageOptions) -> dict[str, Any]:
     return {"middleware": [Middleware(Guard, uploads=uploads, hosts=hosts)], "lifespan": lifespan}
 
 
-async def sweep(uploads: Uploads) -> None:
-    """Delete old uploads from time to time."""
+async def sweep(uploads: Uploads, app: Any) -> None:
+    """Delete old uploads from time to time, and the oldest of what was made where it is very much."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         await asyncio.to_thread(uploads.remove_old)
+        kept = {file for block in app.get_blocks().blocks.values() for file in getattr(block, "keep_in_cache", ())}
+        await asyncio.to_thread(trim, uploads.folder.parent, kept=kept)
 
 
 def allowed_hosts(host: str, allowed: Sequence[str], root_path: str) -> frozenset[str] | None:

@@ -32,6 +32,7 @@ from .images.panel import create_images_panel
 from .images.picked import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
 from .options import GB, PageOptions
 from .parts import Parts
+from .server_folder import UPLOADS
 from .settings.events import wire_settings
 from .settings.panel import create_settings_panel, first_values
 from .static import read_script
@@ -65,7 +66,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         *(round(size * GB) for size in (options.largest_upload, options.visitor_uploads, options.all_uploads)),
         checkpoints=options.uploads,
     )
-    catalog = Catalog(checkpoints, Uploads(Path(get_upload_folder()) / "uploads", limits))
+    catalog = Catalog(checkpoints, Uploads(Path(get_upload_folder()) / UPLOADS, limits))
     catalog.look_for(LOOKING_SECONDS)
     holder = ModelHolder(checkpoints, device, options.keep)
     first = first_choice(catalog, holder)

@@ -4,8 +4,9 @@ import getpass
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+import time
+from collections.abc import Collection, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -13,6 +14,9 @@ from filelock import FileLock, Timeout
 VARIABLE = "GRADIO_TEMP_DIR"  # where Gradio keeps its files
 PREFIX = "var-server-"
 LOCK = ".lock"
+UPLOADS = "uploads"  # in the folder
+MAX_BYTES = 8_000_000_000  # of images, archives and exports
+MIN_SECONDS = 600
 
 
 @contextmanager
@@ -64,6 +68,37 @@ def remove_abandoned(parent: Path, prefix: str) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
         except (Timeout, OSError):
             continue  # its server runs, or it is not ours
+
+
+def trim(
+    folder: Path, max_bytes: int = MAX_BYTES, min_seconds: float = MIN_SECONDS, kept: Collection[str] = ()
+) -> None:
+    """Delete the oldest of what a server made, until what is left is no more than it keeps; uploads have own sums.
+
+    Args:
+        folder: of `server_folder`; any other is left alone.
+        max_bytes: to keep.
+        min_seconds: the age up to which files stay all the same: somebody looks at them.
+        kept: paths of files that stay: parts of the page itself.
+    """
+    if not (folder / LOCK).exists():
+        return
+    found = []
+    for inside, folders, names in os.walk(folder):
+        if Path(inside) == folder:
+            folders[:] = [name for name in folders if name != UPLOADS]
+            continue
+        for path in {os.path.join(inside, name) for name in names}.difference(kept):
+            with suppress(OSError):  # it went meanwhile
+                status = os.stat(path)
+                found.append((status.st_mtime, status.st_size, path))
+    total = sum(size for _, size, _ in found)
+    for modified, size, path in sorted(found):
+        if total <= max_bytes or time.time() - modified < min_seconds:
+            break
+        with suppress(OSError):
+            os.remove(path)
+        total -= size
 
 
 def user() -> str:
