@@ -1,9 +1,7 @@
 """The page's API, as a script calls it with gradio_client."""
 
-import itertools
 import os
 import re
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,9 +12,10 @@ from PIL import Image
 from tiny import write_trainer_file
 
 from var import VARPipeline
-from var.engine.runs import carry_out
+from var.engine import engine
+from var.engine.events import Scale
+from var.engine.runs import Order, carry_out
 from var.outputs.recipe import from_png
-from var.ui.api import generate as generate_api
 
 ROOT = Path(__file__).parents[1]
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
@@ -186,18 +185,29 @@ def test_a_job_tells_how_far_it_is_scale_by_scale(client):
 
 
 def test_a_cancelled_job_gives_the_model_free(client, monkeypatch):
-    def endless(*arguments, **options):
-        with closing(carry_out(*arguments, **options)) as frames:
-            yield from itertools.repeat(next(frames))
+    def endless(models, order, pace, stop):
+        first = next(event for event in carry_out(models, order, pace, stop) if isinstance(event, Scale))
+        while not stop.wait(0.01):
+            yield first
 
     with monkeypatch.context() as patch:
-        patch.setattr(generate_api, "carry_out", endless)
+        patch.setitem(engine.CARRY_OUT, Order, endless)
         job = client.submit(class_labels=[1], api_name="/generate")
         next(iter(job))
     after = client.submit(class_labels=[1], api_name="/generate")
     job.cancel()
     files, _ = after.result(timeout=MOST_SECONDS)
     assert len(files) == 1 and job.done()
+
+
+def test_an_unforeseen_fault_is_one_sentence(client, monkeypatch):
+    def broken(models, order, pace, stop):
+        raise KeyError("secret")
+        yield
+
+    monkeypatch.setitem(engine.CARRY_OUT, Order, broken)
+    with pytest.raises(AppError, match="Something went wrong on the server. Try again."):
+        client.predict(class_labels=[1], api_name="/generate")
 
 
 def test_the_snippet_of_the_readme_runs(tmp_path):

@@ -40,7 +40,7 @@ def test_edit_makes_what_the_pipeline_makes(client, folder):
     files, info = client.predict(**arguments(folder), seed=5, top_k=9, api_name="/edit")
     pipe = VARPipeline.from_checkpoint(folder / "fruits64.pth", device="cpu")
     image, mask = Image.open(folder / "picture.png"), Image.open(folder / "mask.png")
-    expected = pipe.edit(image, mask, [2], seed=[5], top_k=9).images[0]
+    expected = pipe.edit(image, mask, [2], seed=[5], top_k=9, paste=True).images[0]
     assert numpy.array_equal(numpy.asarray(Image.open(files[0])), numpy.asarray(expected))
     assert info["seeds"] == [5] and from_png(files[0]).edited
 

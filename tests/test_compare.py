@@ -1,28 +1,27 @@
 """A comparison over settings, classes, seeds and checkpoints."""
 
 import threading
-from contextlib import contextmanager
 
 import pytest
-import torch
 from PIL import Image, ImageChops
 from tiny import write_trainer_file
 
 from var.comparing.axes import Axis, Names
 from var.comparing.comparison import (
     IMAGES_AT_ONCE,
+    BatchStep,
     Cell,
     CellResult,
     ModelChoice,
+    batches_of,
     estimate,
     grid_picture,
+    make_batch,
     plan,
-    run,
     shared,
     shared_settings,
 )
 from var.engine.comparisons import ask
-from var.errors import CheckpointError
 from var.pipeline import VARPipeline
 from var.sampling.options import SamplingOptions
 
@@ -33,26 +32,6 @@ SEEDS = Axis("seed", (0, 1, 2))
 GUIDANCE = Axis("cfg_scale", (0.0, 4.0))
 
 
-class Models:
-    """Pipelines by name; counts how often each was opened, and how many were open at once."""
-
-    def __init__(self, pipelines):
-        self.pipelines = pipelines
-        self.opened, self.open, self.most_open = [], 0, 0
-
-    @contextmanager
-    def __call__(self, model):
-        if model.checkpoint not in self.pipelines:
-            raise CheckpointError(f"/srv/models/{model.checkpoint}: no checkpoint.")
-        self.opened.append(model)
-        self.open += 1
-        self.most_open = max(self.most_open, self.open)
-        try:
-            yield self.pipelines[model.checkpoint]
-        finally:
-            self.open -= 1
-
-
 @pytest.fixture(scope="module")
 def pipelines(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
@@ -60,13 +39,14 @@ def pipelines(tmp_path_factory):
     return {path.name: VARPipeline.from_checkpoint(path, device="cpu") for path in paths}
 
 
-@pytest.fixture
-def models(pipelines):
-    return Models(pipelines)
+def events(cells, pipelines, stop=None):
+    """What happens when the images are made, one batch after the other."""
+    for batch in batches_of(cells):
+        yield from make_batch(pipelines[batch[0].model.checkpoint], batch, stop or threading.Event())
 
 
-def made(cells, models, stop=None):
-    return [event for event in run(cells, models, stop or threading.Event()) if isinstance(event, CellResult)]
+def made(cells, pipelines, stop=None):
+    return [event for event in events(cells, pipelines, stop) if isinstance(event, CellResult)]
 
 
 def test_every_combination_has_a_cell():
@@ -104,10 +84,9 @@ def test_no_axis_is_one_image():
     assert plan(BASE) == [BASE]
 
 
-def test_models_are_loaded_once(models):
-    made(plan(BASE, CHECKPOINTS, SEEDS, GUIDANCE), models)
-    assert [model.checkpoint for model in models.opened] == ["a.pth", "b.pth"]
-    assert models.most_open == 1
+def test_the_images_of_a_model_stand_together():
+    models = [batch[0].model.checkpoint for batch in batches_of(plan(BASE, CHECKPOINTS, SEEDS, GUIDANCE))]
+    assert models == ["a.pth"] * 2 + ["b.pth"] * 2
 
 
 def test_images_that_can_be_made_together_stand_together():
@@ -138,52 +117,48 @@ def test_estimate_counts_no_load_of_what_is_there():
     assert estimate(cells, 2, 10, loaded=ModelChoice("a.pth")) == 6 * 2 + 10
 
 
-def test_each_image_is_as_if_made_alone(models, pipelines):
-    for result in made(plan(BASE, SEEDS, Axis("class", (1, None))), models):
+def test_each_image_is_as_if_made_alone(pipelines):
+    for result in made(plan(BASE, SEEDS, Axis("class", (1, None))), pipelines):
         options = result.cell.options
         alone = pipelines["a.pth"](options.class_labels, options.seed).images[0]
         assert result.image == alone
 
 
-def test_each_image_keeps_its_recipe(models, pipelines):
-    for result in made(plan(BASE, GUIDANCE, CHECKPOINTS), models):
+def test_each_image_keeps_its_recipe(pipelines):
+    for result in made(plan(BASE, GUIDANCE, CHECKPOINTS), pipelines):
         recipe = result.recipe
         assert recipe.options == result.cell.options and recipe.checkpoint == result.cell.model.checkpoint
         assert pipelines[recipe.checkpoint](**recipe.arguments).images[0] == result.image
 
 
-def test_batches_have_a_limit(models, pipelines, monkeypatch):
+def test_batches_have_a_limit(pipelines, monkeypatch):
     sizes, stream = [], VARPipeline.stream
     monkeypatch.setattr(
         VARPipeline, "stream", lambda self, **options: sizes.append(len(options["seed"])) or stream(self, **options)
     )
-    made(plan(BASE, Axis("seed", tuple(range(IMAGES_AT_ONCE + 1)))), models)
+    made(plan(BASE, Axis("seed", tuple(range(IMAGES_AT_ONCE + 1)))), pipelines)
     assert sizes == [IMAGES_AT_ONCE, 1]
 
 
-def test_stop_keeps_what_is_done(models):
+def test_stop_keeps_what_is_done(pipelines):
     stop, results = threading.Event(), []
-    for event in run(plan(BASE, GUIDANCE, SEEDS), models, stop):
+    for event in events(plan(BASE, GUIDANCE, SEEDS), pipelines, stop):
         if isinstance(event, CellResult):
             results.append(event)
         if len(results) == 3:
             stop.set()
     assert [result.cell.options.cfg_scale for result in results] == [0.0] * 3
-    assert models.open == 0
 
 
-def test_stop_within_a_batch_drops_it(models):
-    stop, steps = threading.Event(), []
-
-    def compute(function, *arguments):
-        steps.append(1)
+def test_stop_within_a_batch_drops_it(pipelines):
+    stop, told = threading.Event(), []
+    for event in events(plan(BASE, SEEDS), pipelines, stop):
+        told.append(event)
         stop.set()
-        return function(*arguments)
-
-    assert list(run(plan(BASE, SEEDS), models, stop, compute)) == [] and len(steps) == 1
+    assert [type(event) for event in told] == [BatchStep]
 
 
-def test_images_of_a_stopped_batch_that_are_done_stay(models, pipelines, monkeypatch):
+def test_images_of_a_stopped_batch_that_are_done_stay(pipelines, monkeypatch):
     stop, vqvae = threading.Event(), pipelines["a.pth"].vqvae
     decode = vqvae.decode_latent
 
@@ -192,36 +167,20 @@ def test_images_of_a_stopped_batch_that_are_done_stay(models, pipelines, monkeyp
         return decode(*arguments)
 
     monkeypatch.setattr(vqvae, "decode_latent", decode_and_stop)  # which decodes one image at a time on the CPU
-    results = made(plan(BASE, SEEDS), models, stop)
+    results = made(plan(BASE, SEEDS), pipelines, stop)
     assert [result.cell.place[0] for result in results] == [0] and results[0].image
 
 
-def test_stopped_before_it_began_loads_nothing(models):
+def test_stopped_before_it_began_makes_nothing(pipelines):
     stop = threading.Event()
     stop.set()
-    assert made(plan(BASE, SEEDS), models, stop) == [] and models.opened == []
+    assert made(plan(BASE, SEEDS), pipelines, stop) == []
 
 
-def test_checkpoint_that_does_not_load_spoils_its_cells_alone(models):
-    results = made(plan(BASE, SEEDS, Axis("checkpoint", ("gone.pth", "b.pth"))), models)
-    assert [bool(result.image) for result in results] == [False] * 3 + [True] * 3
-    assert results[0].error == "/srv/models/gone.pth: no checkpoint."
-
-
-def test_class_that_is_not_there_spoils_its_cell_alone(models):
-    results = {r.cell.place[0]: r for r in made(plan(BASE, Axis("class", (4, 5, 0))), models)}
+def test_class_that_is_not_there_spoils_its_cell_alone(pipelines):
+    results = {r.cell.place[0]: r for r in made(plan(BASE, Axis("class", (4, 5, 0))), pipelines)}
     assert results[0].image and results[2].image
     assert "class label must be 0 to 4" in results[1].error
-
-
-def test_full_memory_spoils_the_rest_of_a_model_alone(models, monkeypatch):
-    def stream(self, **options):
-        raise torch.OutOfMemoryError("the memory is too small for even one image")
-
-    monkeypatch.setattr(models.pipelines["a.pth"], "stream", stream.__get__(models.pipelines["a.pth"]))
-    results = made(plan(BASE, SEEDS, CHECKPOINTS), models)
-    assert [bool(result.image) for result in results] == [False] * 3 + [True] * 3
-    assert "too small" in results[0].error
 
 
 def coloured(cell, colour):

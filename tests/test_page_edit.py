@@ -91,7 +91,7 @@ def test_the_painted_part_alone_is_made_anew(visitor, checkpoint, tmp_path):
     keep = Image.new("L", (2, 2), 255)
     keep.paste(0, (0, 1, 2, 2))
     pipe = VARPipeline.from_checkpoint(checkpoint, device="cpu")
-    expected = pipe.edit(Image.open(tmp_path / "picture.png"), keep, [0, 0], seed=[0, 1]).images
+    expected = pipe.edit(Image.open(tmp_path / "picture.png"), keep, [0, 0], seed=[0, 1], paste=True).images
     assert [visitor.picture(address).tobytes() for address in addresses] == [image.tobytes() for image in expected]
 
 
@@ -105,7 +105,7 @@ def test_kept_scales_vary_the_whole_image(visitor, checkpoint, tmp_path):
     image.wait_for()
     pipe = VARPipeline.from_checkpoint(checkpoint, device="cpu")
     picture = Image.open(tmp_path / "picture.png")
-    expected = pipe.edit(picture, Image.new("L", (1, 1)), [0], seed=[0], keep_scales=2).images[0]
+    expected = pipe.edit(picture, Image.new("L", (1, 1)), [0], seed=[0], keep_scales=2, paste=True).images[0]
     assert visitor.picture(image.get_attribute("src")).tobytes() == expected.tobytes()
 
 

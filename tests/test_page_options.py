@@ -9,7 +9,7 @@ from tiny import write_trainer_file
 
 from var.checkpoints.checkpoint import read_checkpoint
 from var.checkpoints.memory import need
-from var.engine.models import ModelHolder
+from var.engine.models import Models
 from var.ui.options import PageOptions
 
 
@@ -73,7 +73,7 @@ def little_memory(checkpoints, monkeypatch):
     """As much free memory as the file large.pth needs in bfloat16."""
     path = write_trainer_file(checkpoints / "large.pth", seed=3, optimizer=False)
     needed = need(read_checkpoint(path), dtype=torch.bfloat16).total
-    monkeypatch.setattr(ModelHolder, "_held", lambda holder: 0)
+    monkeypatch.setattr(Models, "_held", lambda models: 0)
     monkeypatch.setattr("var.engine.models.available", lambda device: needed)
     yield
     path.unlink()

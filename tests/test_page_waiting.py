@@ -10,7 +10,7 @@ from tiny import tiny_var_config, write_trainer_file
 
 from var import VARPipeline
 from var.outputs.recipe import from_png
-from var.ui.checkpoint import events as checkpoint_events
+from var.ui.checkpoint import panel as checkpoint_panel
 from var.ui.checkpoint.view import CheckpointView
 
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
@@ -29,16 +29,6 @@ def checkpoints(tmp_path_factory):
 def address(checkpoints, tmp_path_factory):
     with serve(checkpoints, tmp_path_factory.mktemp("gradio")) as address:
         yield address
-
-
-@pytest.fixture(scope="module", autouse=True)
-def looked_into(browser, address):
-    """Both checkpoints are looked into before: while a run waits for its next scale nothing can be computed."""
-    context = browser.new_context()
-    visitor = Visitor(context.new_page(), address)
-    visitor.choose_checkpoint("small.pth")
-    visitor.wait_for("classes", "class 0 · 0")
-    context.close()
 
 
 @pytest.fixture
@@ -149,7 +139,7 @@ def test_an_image_that_comes_in_the_line_does_not_get_into_the_edit(visit, other
     keep = Image.new("L", (2, 1))
     keep.putpixel((1, 0), 255)
     pipe = VARPipeline.from_checkpoint(checkpoints / "fruits64.pth", device="cpu")
-    expected = pipe.edit(Image.open(tmp_path / "first.png"), keep, [0], seed=[0]).images[0]
+    expected = pipe.edit(Image.open(tmp_path / "first.png"), keep, [0], seed=[0], paste=True).images[0]
     assert made.tobytes() == expected.tobytes()
 
 
@@ -216,17 +206,28 @@ def test_the_status_of_a_wait_stays_when_another_checkpoint_is_chosen(visit, oth
     assert "1 run before yours" in visitor.text("status")
 
 
-def test_who_goes_back_to_the_checkpoint_before_stays_there(visit, other_run, checkpoints):
+def test_a_checkpoint_is_looked_into_while_somebody_computes(visit, other_run, checkpoints):
     path = write_trainer_file(checkpoints / "unknown.pth", optimizer=False, epoch=77)
     visitor = visit()
     visitor.choose_checkpoint("unknown.pth")
-    visitor.wait_for("found", "Reading unknown.pth")  # it cannot be looked into before the other run goes on
+    visitor.wait_for("found", "epoch 77")
     visitor.choose_checkpoint("fruits64.pth")
     visitor.wait_for("found", "epoch 3")
     other_run.go_on()
     visitor.generate()
     path.unlink()
     assert from_png(visitor.images()[0]).checkpoint == "fruits64.pth" and "epoch 3" in visitor.text("found")
+
+
+def test_who_unloads_during_a_run_holds_up_nobody(visit, other_run):
+    visitor = visit()
+    visitor.page.locator("#details > button").click()
+    for _ in range(45):  # more than the server has threads
+        visitor.page.evaluate("document.querySelector('#unload').click()")
+    another = visit()
+    wait_in_line(another)
+    other_run.go_on()
+    another.wait_for("status", "images in")
 
 
 def test_a_run_is_heard_of_that_begins_while_a_slow_network_closes_the_stream(browser, address):
@@ -255,18 +256,18 @@ def test_an_image_that_is_clicked_as_its_run_ends_stays_clicked(visit):
 
 def test_an_upload_is_not_given_up_for_what_the_page_shows_meanwhile(visit, tmp_path, monkeypatch):
     told, may_go_on = Event(), Event()
-    choose, picked_another = checkpoint_events.choose, CheckpointView.picked_another
+    choose, picked_another = checkpoint_panel.choose, CheckpointView.picked_another
 
-    def choose_slowly(catalog, holder, name, *others):
+    def choose_slowly(catalog, engine, name, *others):
         if name == "second.pth (uploaded)":
             assert may_go_on.wait(PATIENCE / 1000)
-        return choose(catalog, holder, name, *others)
+        return choose(catalog, engine, name, *others)
 
     def tell(view, session, name):
         told.set()
         return picked_another(view, session, name)
 
-    monkeypatch.setattr(checkpoint_events, "choose", choose_slowly)
+    monkeypatch.setattr(checkpoint_panel, "choose", choose_slowly)
     monkeypatch.setattr(CheckpointView, "picked_another", tell)
     visitor, held = visit(), []
 

@@ -10,7 +10,8 @@ from tiny import tiny_states, write_trainer_file
 from var import VARPipeline
 from var.engine.catalog import Catalog
 from var.engine.description import Description
-from var.engine.models import Loading, ModelHolder
+from var.engine.engine import Engine
+from var.engine.models import Loading
 from var.outputs.recipe import make_recipes
 from var.sampling.options import SamplingOptions
 from var.ui.settings.bars import for_controls
@@ -127,7 +128,7 @@ def test_values_by_scale_are_brought_back_into_their_ranges():
 )
 def test_the_precision_is_that_of_the_image(folder, device, dtype, before, after):
     wanted = Wanted({}, device=device, dtype=dtype)
-    assert dtype_for(wanted, ModelHolder(folder, "cpu"), Loading(dtype=before)) == after
+    assert dtype_for(wanted, Engine(folder, "cpu"), Loading(dtype=before)) == after
 
 
 def test_a_seed_beyond_what_browsers_know_is_said_and_not_changed():

@@ -1,4 +1,8 @@
-"""The errors that callers may meet, each with a built-in parent."""
+"""The errors that callers may meet, each with a built-in parent; and how they are told."""
+
+from pathlib import Path
+
+from .text import encodable, hide_folders, hide_paths
 
 
 class CheckpointError(ValueError):
@@ -14,3 +18,21 @@ class DataError(ValueError):
 
 class TrainingError(RuntimeError):
     """Raised when a training run cannot start or go on: other settings, no finite loss, a foreign folder."""
+
+
+# What a user can bring about: an unusable file, a setting out of range, a file that is gone, a model too large.
+USER_ERRORS = (ValueError, OSError, MemoryError)
+
+
+def error_text(error: Exception, path: Path | None = None, name: str | None = None) -> str:
+    """Return an error as one readable message, the file called as the page calls it, without folders of the server.
+
+    Args:
+        error: one of `USER_ERRORS`.
+        path: the file it is about, if any: uploads lie at a place that means nothing to the user.
+        name: the name shown for that file.
+    """
+    text = str(error) or type(error).__name__
+    if path is not None:
+        text = hide_folders(text, path, name)
+    return encodable(hide_paths(text))

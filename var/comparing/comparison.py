@@ -1,12 +1,11 @@
 """A comparison: one image for every combination of values along up to three axes, on one labelled picture."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import groupby, product
 
-import torch
 from PIL import Image
 
 from ..outputs.recipe import Recipe, arguments_of, make_recipes, option_names
@@ -154,47 +153,6 @@ def estimate(
     return len(cells) * seconds_per_image + loads * load_seconds
 
 
-def call(function: Callable, *arguments):
-    """Call a function here and now."""
-    return function(*arguments)
-
-
-def run(
-    cells: Sequence[Cell],
-    open_pipeline: Callable[[ModelChoice], AbstractContextManager[VARPipeline]],
-    stop: StopSignal,
-    compute: Callable = call,
-) -> Iterator[CellResult | BatchStep]:
-    """Make the images of a comparison, one model after the other.
-
-    A cell that cannot be made, for its checkpoint does not load or has no such class, gives its reason; the others
-    are made all the same.
-
-    Args:
-        cells: of `plan`.
-        open_pipeline: loads a model; it frees the one before, so that there are never two in memory.
-        stop: once set, the run ends before the next block of the transformer; the images that are done come still.
-        compute: calls a function with arguments, in the thread that computes.
-
-    Yields:
-        Each scale of a batch, and each cell as soon as its batch is done.
-    """
-    for model, group in groupby(cells, key=lambda cell: cell.model):
-        if stop.is_set():
-            return
-        pending = list(group)
-        try:
-            with open_pipeline(model) as pipe:
-                for batch in batches_of(pending):
-                    for event in make_batch(pipe, batch, stop, compute):
-                        if isinstance(event, CellResult):
-                            pending.remove(event.cell)
-                        yield event
-        except (ValueError, OSError, MemoryError, torch.OutOfMemoryError) as error:
-            for cell in pending:
-                yield CellResult(cell, error=str(error))
-
-
 def batches_of(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
     """The cells in batches that can be made at once."""
     for _, group in groupby(list(cells), key=shared):
@@ -203,10 +161,19 @@ def batches_of(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
             yield together[first : first + IMAGES_AT_ONCE]
 
 
-def make_batch(
-    pipe: VARPipeline, cells: Sequence[Cell], stop: StopSignal, compute: Callable
-) -> Iterator[CellResult | BatchStep]:
-    """Make cells that differ in nothing but class and seed; of a batch that is stopped, those that are done."""
+def make_batch(pipe: VARPipeline, cells: Sequence[Cell], stop: StopSignal) -> Iterator[CellResult | BatchStep]:
+    """Make the images of cells that differ in nothing but class and seed.
+
+    A cell that cannot be made, such as one of a class that the checkpoint has not, gives its reason.
+
+    Args:
+        pipe: the model of these cells.
+        cells: one of the groups of `batches_of`.
+        stop: once set, the batch ends before the next block of the transformer; the images that are done come still.
+
+    Yields:
+        Each scale, and at last each cell.
+    """
     if stop.is_set():
         return
     possible = []
@@ -226,7 +193,7 @@ def make_batch(
     last = None
     try:
         with closing(pipe.stream(**arguments_of(options), stop=stop)) as steps:
-            while (step := compute(next, steps, None)) is not None:
+            for step in steps:
                 last = step
                 yield BatchStep(possible, step.scale_index, pipe.var.config.patch_nums)
     except ValueError as error:

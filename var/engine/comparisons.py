@@ -2,14 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
 
-from ..checkpoints.folder import describe_entry
+import torch
+
 from ..comparing.axes import BETWEEN_VALUES, Axis, Names, parse_axis
 from ..comparing.comparison import (
     FOLDERS,
@@ -20,22 +20,21 @@ from ..comparing.comparison import (
     batches_of,
     estimate,
     grid_picture,
+    make_batch,
     plan,
-    run,
     shared_settings,
 )
+from ..errors import USER_ERRORS, error_text
 from ..outputs.zip import entry, write_bundle
 from ..pictures.sheets import Palette
-from ..pipeline import VARPipeline
 from ..sampling.stopping import StopSignal
-from ..ui.history.kept_runs import Source
-from ..ui.html import USER_ERRORS, error_text
-from .models import Loading, ModelHolder
+from .models import Loading, Models
 from .pace import Pace
+from .queue import Steps
+from .runs import load
 
 PICTURE_NAME = "comparison.png"
 BUNDLE_NAME = "comparison.zip"
-FindPath = Callable[[str], Path]
 
 
 @dataclass(frozen=True)
@@ -133,125 +132,96 @@ def cell_label(cell: Cell, axes: Sequence[Axis | None]) -> str:
 
 
 @dataclass(frozen=True)
-class Models:
-    """The server's models as one session may use them.
+class ComparisonOrder:
+    """What to compare, with all that is needed to make it.
 
     Args:
-        holder: loads them.
-        find_path: from the name of a checkpoint to its file; raises FileNotFoundError.
+        comparison: of `ask`.
+        files: the file of each checkpoint by its name; those that are gone are not in it.
         folders: where the session's own files lie, for a VQVAE among them.
     """
 
-    holder: ModelHolder
-    find_path: FindPath
+    comparison: Comparison
+    files: Mapping[str, Path]
     folders: tuple[Path, ...] = ()
 
     def path(self, model: ModelChoice) -> Path:
-        """The file of a model; raises FileNotFoundError where there is none."""
-        return self.find_path(model.checkpoint)
+        """Return the file of a model; raises FileNotFoundError where there is none."""
+        path = self.files.get(model.checkpoint)
+        if path is None:
+            raise FileNotFoundError(f"There is no checkpoint {model.checkpoint}. Choose one from the list.")
+        return path
 
     def loading(self, model: ModelChoice) -> Loading:
-        """How it is loaded."""
+        """Return how a model is loaded."""
         return Loading(model.weights, model.dtype, self.folders)
 
-    def source(self, model: ModelChoice) -> Source:
-        """What the history keeps of a model."""
-        try:
-            path = self.path(model)
-        except FileNotFoundError:
-            path = None
-        return Source(model.checkpoint, path, self.loading(model))
 
-    def class_names(self, checkpoint: str) -> Sequence[str]:
-        """The class names of a checkpoint, by its name; () where they cannot be read."""
-        try:
-            return self.holder.describe(self.find_path(checkpoint)).class_names
-        except USER_ERRORS:
-            return ()
-
-    def is_loaded(self, model: ModelChoice) -> bool:
-        """Whether it is in memory."""
-        return self.holder.resident(self.path(model), self.loading(model)) is not None
-
-    @contextmanager
-    def open(self, model: ModelChoice) -> Iterator[VARPipeline]:
-        """Hand out the pipeline of a model; errors call the file as the page does."""
-        path = self.path(model)
-        try:
-            with self.holder.use(path, self.loading(model)) as pipe:
-                yield pipe
-        except USER_ERRORS as error:
-            raise ValueError(error_text(error, path, model.checkpoint)) from error
-
-    def usable(self, names: Sequence[str], most: int) -> list[str]:
-        """The first of some checkpoints that hold a transformer."""
-        found = []
-        for name in names:
-            try:
-                if describe_entry(self.find_path(name)).kind == "var":
-                    found.append(name)
-            except OSError:
-                continue
-            if len(found) == most:
-                break
-        return found
-
-
-def seconds_of(comparison: Comparison, models: Models, pace: Pace) -> float | None:
+def seconds_of(order: ComparisonOrder, models: Models, pace: Pace) -> float | None:
     """How long a comparison will take; None where nothing of the size of one of its models made an image yet.
 
     A checkpoint that is none takes no time: its images are not made.
     """
     total = 0.0
-    for model in dict.fromkeys(cell.model for cell in comparison.cells):
+    cells_of = order.comparison.cells
+    for model in dict.fromkeys(cell.model for cell in cells_of):
         try:
-            path = models.path(model)
+            path = order.path(model)
             seconds = pace.image_seconds(path, model.dtype)
         except OSError:
             continue
         if seconds is None:
             return None
-        cells = [cell for cell in comparison.cells if cell.model == model]
-        loaded = model if models.is_loaded(model) else None
+        cells = [cell for cell in cells_of if cell.model == model]
+        loaded = model if models.resident(path, order.loading(model)) is not None else None
         total += estimate(cells, seconds, pace.load_seconds(path, model.dtype), loaded)
     return total
 
 
-def carry_out(comparison: Comparison, models: Models, stop: StopSignal, pace: Pace) -> Iterator[CellResult | BatchStep]:
+def compare(models: Models, order: ComparisonOrder, pace: Pace, stop: StopSignal) -> Steps:
     """Make the images, one model after the other, and measure the time that they take.
 
     Args:
-        comparison: of `ask`.
         models: the server's.
-        stop: once set, the run ends before the next block of the transformer.
+        order: what to compare.
         pace: keeps what was measured.
+        stop: once set, the run ends before the next block of the transformer.
 
     Yields:
-        Each scale of a batch; each image, or why there is none: a sentence for people, without the machine's folders.
+        `LoadingModel`; each scale of a batch; each image, or why there is none: a sentence for people, without the
+        machine's folders; None after each batch.
     """
-    ready: dict[ModelChoice, float] = {}
+    spent: dict[ModelChoice, float] = {}
     made: Counter[ModelChoice] = Counter()
+    for batch in batches_of(order.comparison.cells):
+        if stop.is_set():
+            return
+        model, pending = batch[0].model, list(batch)
+        try:
+            path = order.path(model)
+            pipeline = yield from load(models, path, order.loading(model), pace)
+            begin = time.perf_counter()
+            for event in make_batch(pipeline, batch, stop):
+                if isinstance(event, CellResult):
+                    pending.remove(event.cell)
+                    made[model] += event.image is not None
+                yield sentence(event)
+            spent[model] = spent.get(model, 0.0) + time.perf_counter() - begin
+            if made[model]:
+                pace.note_images(path, model.dtype, spent[model] / made[model])
+        except (*USER_ERRORS, torch.OutOfMemoryError) as error:
+            text = error_text(error, order.files.get(model.checkpoint), model.checkpoint)
+            for cell in pending:
+                yield sentence(CellResult(cell, error=text))
+        pipeline = None  # which may give way to another one meanwhile
+        yield None
 
-    @contextmanager
-    def open_pipeline(model: ModelChoice) -> Iterator[VARPipeline]:
-        start, was_loaded = time.perf_counter(), models.is_loaded(model)
-        with models.open(model) as pipe:
-            ready[model] = time.perf_counter()
-            if not was_loaded:
-                pace.note_load(models.path(model), model.dtype, ready[model] - start)
-            yield pipe
 
-    with closing(run(comparison.cells, open_pipeline, stop, models.holder.compute)) as events:
-        for event in events:
-            if isinstance(event, BatchStep):
-                yield event
-            elif event.error:
-                yield CellResult(event.cell, error=FOLDERS.sub("", as_sentence(event.error)))
-            else:
-                model = event.cell.model
-                made[model] += 1
-                pace.note_images(models.path(model), model.dtype, (time.perf_counter() - ready[model]) / made[model])
-                yield event
+def sentence(event: CellResult | BatchStep) -> CellResult | BatchStep:
+    """Return an event with its reason as a sentence without folders."""
+    if isinstance(event, BatchStep) or not event.error:
+        return event
+    return replace(event, error=FOLDERS.sub("", as_sentence(event.error)))
 
 
 def batch_ends(cells: Sequence[Cell]) -> set[int]:

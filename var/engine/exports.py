@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from gradio.utils import get_upload_folder
 
 from ..checkpoints.export import Exported, export_official, export_safetensors
 from ..checkpoints.pair import OpenedPair
@@ -57,9 +56,9 @@ class ExportOrder:
         return f"{stem[-80:]}{f'-{self.dtype}' if self.dtype else ''}{WRITERS[self.format][1]}"
 
 
-def new_folder() -> Path:
-    """Make a folder for one export among the files that Gradio serves and removes after a day."""
-    folder = Path(get_upload_folder()) / FOLDER / secrets.token_hex(16)
+def new_folder(cache: str | Path) -> Path:
+    """Make a folder for one export below another one, where the server hands files out and removes old ones."""
+    folder = Path(cache) / FOLDER / secrets.token_hex(16)
     folder.mkdir(parents=True)
     return folder
 

@@ -1,13 +1,11 @@
 """The models in memory, shared by every session of the server."""
 
 import gc
+import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
 
@@ -16,16 +14,15 @@ from ..checkpoints.folder import Fingerprint, fingerprint
 from ..checkpoints.load import check, count_nonfinite, describe_nonfinite
 from ..checkpoints.memory import advise, available, held, need
 from ..checkpoints.pair import OpenedPair, open_pair
-from ..device import DTYPES, choose_device, choose_dtype, free_memory, is_out_of_memory
+from ..device import DTYPES, choose_device, choose_dtype, free_memory
 from ..hub.download import cached_address
 from ..hub.known_models import find_known
 from ..pipeline import VARPipeline
-from .access import Access
 from .description import Description, describe_pair, is_inside
 from .previews import Previewer
 
-Value = TypeVar("Value")
 MAX_DESCRIPTIONS = 200
+MAX_READERS = 2
 
 
 @dataclass(frozen=True)
@@ -96,12 +93,12 @@ class _Model:
             return False
 
 
-class ModelHolder:
+class Models:
     """Loads checkpoints on demand and keeps the last ones; room is made before a new one comes.
 
-    All that computes runs in one thread. The server hands each request, and each step of one, to any of its threads; on
-    the CPU every thread that computes brings workers of its own, and with more workers than cores each waits for the
-    others: twice as slow on two cores.
+    What loads or computes is called in one thread alone, see `Queue`. All else may be called in any thread and never
+    waits for that one: files are described by a reader of its own. (On the CPU every thread that computes brings
+    workers of its own, and with more workers than cores each waits for the others; so not every caller reads itself.)
 
     Args:
         folder: the server's checkpoints, where a VQVAE is looked for, too.
@@ -113,38 +110,28 @@ class ModelHolder:
         self._folder = folder
         self._device = device
         self._keep = keep
-        self._access = Access()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._readers = ThreadPoolExecutor(MAX_READERS, thread_name_prefix="reader")  # begin with the first file
+        self._guard = threading.Lock()  # of both dictionaries
         self._models: OrderedDict[_Key, _Model] = OrderedDict()
         self._descriptions: OrderedDict[_Key, Description] = OrderedDict()
 
-    @contextmanager
-    def use(self, path: Path, loading: Loading | None = None) -> Iterator[VARPipeline]:
-        """Hand out the pipeline of a checkpoint; until the block ends nobody else loads or generates.
-
-        A file that changed since it was loaded is loaded again.
+    def load(self, path: Path, loading: Loading | None = None) -> VARPipeline:
+        """Return the pipeline of a checkpoint; one that changed since it was loaded is loaded again.
 
         Raises:
             CheckpointError: the file cannot be used; the models that were there before still serve.
             FileNotFoundError: the file is gone.
-            MemoryError: the machine has too little memory, for the model or for what the block does with it.
+            TooLargeError: it needs more memory than is free, that of the loaded models included.
         """
-        with self._access.turn():
-            try:
-                yield self.compute(self._load, path, loading or Loading())
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise MemoryError(
-                    "The machine has too little memory for this. Ask for fewer images, or choose a smaller checkpoint."
-                ) from error
+        return self._load(path, loading or Loading())
 
-    def compute(self, function: Callable[..., Value], *arguments: Any) -> Value:
-        """Call a function in the thread that computes, and return or raise what it does."""
-        return self._thread.submit(function, *arguments).result()
+    def is_current(self, path: Path, loading: Loading | None = None) -> bool:
+        """Whether a checkpoint is in memory, as its files are now."""
+        model = self._models.get(self._key(path, loading or Loading()))
+        return model is not None and model.is_current()
 
     def previewer(self, pipeline: VARPipeline) -> Previewer:
-        """Return what shows the runs of a pipeline that is in use."""
+        """Return what shows the runs of a pipeline that `load` returned last."""
         return next(model.previewer for model in self._models.values() if model.pipeline is pipeline)
 
     def describe(self, path: Path, loading: Loading | None = None) -> Description:
@@ -156,33 +143,20 @@ class ModelHolder:
             TooLargeError: it needs more memory than is free, that of the loaded models included.
         """
         key = self._key(path, loading or Loading())
-        description = self._descriptions.get(key)
+        with self._guard:
+            description = self._descriptions.get(key)
         if description is None:
-            description = self.compute(self._describe, key, path)
+            description = self._readers.submit(self._describe, key, path).result()
         return description
-
-    def prepare(self, path: Path, loading: Loading | None = None) -> None:
-        """Load a checkpoint ahead of its use, unless the models are in use now; raises as `use` does."""
-        if not self._access.is_taken:
-            with self._access.turn():
-                self.compute(self._load, path, loading or Loading())
-
-    def practise(self, path: Path, loading: Loading | None = None) -> None:
-        """Teach a loaded checkpoint's previews, for as long as nobody wants to use a model; raises nothing."""
-        with self._access.spare_time() as is_mine, suppress(ValueError, OSError):
-            # Weights that are no numbers, or a file that is gone: whoever generates is told.
-            model = self._models.get(self._key(path, loading or Loading())) if is_mine else None
-            # Step by step, so that others can have something computed meanwhile.
-            steps = model and model.previewer.practise(self._access)
-            while steps and self.compute(next, steps, self) is not self:
-                pass
 
     def resident(self, path: Path, loading: Loading | None = None) -> Resident | None:
         """Return what a checkpoint takes in memory; None where it is not loaded, or not there any more."""
         try:
-            model = self._models.get(self._key(path, loading or Loading()))
+            key = self._key(path, loading or Loading())
         except OSError:
             return None
+        with self._guard:
+            model = self._models.get(key)
         return model and model.resident
 
     def open(self, path: Path, loading: Loading | None = None) -> OpenedPair:
@@ -218,33 +192,38 @@ class ModelHolder:
         return available(choose_device(self._device))
 
     def unload(self) -> None:
-        """Give the memory of all models back, once nobody uses them."""
-        with self._access.turn():
-            self.compute(self._free_all)
+        """Give the memory of all models back."""
+        for key in list(self._models):
+            self._free(key)
 
     def _key(self, path: Path, loading: Loading) -> _Key:
         return _Key(path.resolve(), fingerprint(path), loading)
 
     def _describe(self, key: _Key, path: Path) -> Description:
         pair = self.open(path, key.loading)
-        if key not in self._models:
+        with self._guard:
+            is_loaded = key in self._models
+        if not is_loaded:
             self._check_memory(pair, key.loading, self._held())
         address = cached_address(path)
         known = address and find_known(address.repo, address.path)
         device, dtype = self.placement(key.loading)
         with naming(path):
             description = describe_pair(pair, device, dtype, known, trusted=is_inside(path, self._folder))
-        self._descriptions[key] = description
-        while len(self._descriptions) > MAX_DESCRIPTIONS:
-            self._descriptions.popitem(last=False)
+        with self._guard:
+            self._descriptions[key] = description
+            while len(self._descriptions) > MAX_DESCRIPTIONS:
+                self._descriptions.popitem(last=False)
         return description
 
     def _load(self, path: Path, loading: Loading) -> VARPipeline:
         key = self._key(path, loading)
         model = self._models.get(key)
         if model is not None and model.is_current():
-            self._models.move_to_end(key)
+            with self._guard:
+                self._models.move_to_end(key)
             return model.pipeline
+        del model  # nothing but the dictionary keeps it in memory
         # Whatever can be told from the files is told before an old model goes.
         pair = self.open(path, loading)
         self._check_memory(pair, loading, self._held())
@@ -255,17 +234,20 @@ class ModelHolder:
             pair.checkpoint, vae=pair.vae, device=device, dtype=dtype, class_names=description.class_names
         )
         nonfinite = count_nonfinite(pipeline.var) | count_nonfinite(pipeline.vqvae)
-        self._models[key] = _Model(
+        model = _Model(
             pipeline,
             Previewer(pipeline),
             Resident(held(pipeline.var, pipeline.vqvae), describe_nonfinite(nonfinite)),
             pair.vae and fingerprint(pair.vae.path),
         )
+        with self._guard:
+            self._models[key] = model
         return pipeline
 
     def _held(self) -> int:
         """Bytes that the loaded models would give back."""
-        return sum(model.resident.num_bytes for model in self._models.values())
+        with self._guard:
+            return sum(model.resident.num_bytes for model in self._models.values())
 
     def _check_memory(self, pair: OpenedPair, loading: Loading, freed: int) -> None:
         """Refuse what cannot fit, and name a precision that does."""
@@ -294,10 +276,7 @@ class ModelHolder:
             self._free(next(iter(self._models)))
 
     def _free(self, key: _Key) -> None:
-        device = self._models.pop(key).pipeline.device
+        with self._guard:
+            device = self._models.pop(key).pipeline.device
         gc.collect()
         free_memory(device)
-
-    def _free_all(self) -> None:
-        for key in list(self._models):
-            self._free(key)

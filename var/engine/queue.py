@@ -1,135 +1,268 @@
-"""Who may compute: the sessions that wait for the model, in order, and how each is stopped."""
+"""Who computes when: the jobs that wait for the one thread that computes, in order, and how each is stopped.
+
+Jobs take turns: one that has made a batch lets those that wait go first. Nobody who asks for something waits in a
+thread of his own; he hears of it by events.
+"""
 
 import asyncio
+import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import Generic, TypeVar
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Generator, Hashable, Iterator
+from contextlib import contextmanager, suppress
 
-Asked = TypeVar("Asked")
-LOOK_AT_LINE = 0.3  # seconds between two looks at who waits
+from .events import Done, Event, Failed, Scale, Waiting
 
+MAX_WAITING = 200  # jobs of all people together
+MIN_TURN = 10.0  # seconds of a job after which one that needs another model loaded may come before its next batch
 
-class StopSignals:
-    """One stop signal a session, new for each run."""
+# Yields events, and None where others may have their turn: there it holds nothing of a model.
+Steps = Generator[Event | None, None, None]
 
-    def __init__(self) -> None:
-        self._signals: dict[str, threading.Event] = {}
-
-    def renew(self, session: str) -> None:
-        """Begin a run: forget an earlier stop."""
-        self._signals[session] = threading.Event()
-
-    def of(self, session: str) -> threading.Event:
-        """Return the signal of the session's run."""
-        return self._signals.setdefault(session, threading.Event())
-
-    def stop(self, session: str) -> None:
-        """Stop the session's run at its next block, or before it starts."""
-        self.of(session).set()
-
-    def leave(self, session: str) -> None:
-        """Stop and forget: the session is over."""
-        self._signals.pop(session, threading.Event()).set()
+log = logging.getLogger(__name__)
 
 
-class Line:
-    """The sessions that wait for the model, and how many have it.
-
-    It only tells: the order itself is that of Gradio's queue, which every waiting session has entered.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: dict[str, None] = {}  # in order
-        self._busy = 0
-
-    def join(self, session: str) -> None:
-        """Wait, behind all others."""
-        with self._lock:
-            self._waiting.pop(session, None)
-            self._waiting[session] = None
-
-    def leave(self, session: str) -> None:
-        """Wait no longer."""
-        with self._lock:
-            self._waiting.pop(session, None)
-
-    @contextmanager
-    def turn(self, session: str | None = None) -> Iterator[None]:
-        """Have the model; None for a caller who did not wait in this line."""
-        with self._lock:
-            self._waiting.pop(session, None)
-            self._busy += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._busy -= 1
-
-    def before(self, session: str) -> int | None:
-        """Return how many come first, those that have the model included; None for a session that does not wait."""
-        with self._lock:
-            if session not in self._waiting:
-                return None
-            return self._busy + list(self._waiting).index(session)
+class QueueFullError(ValueError):
+    """Raised where so many jobs wait already that another one is refused."""
 
 
-class RunControl(Generic[Asked]):
-    """The runs of one tab: each session has one at a time, which waits in the line and can be stopped.
-
-    What a run is asked to do is kept from the click on, so that nothing that is changed while it waits gets into it.
+class Job:
+    """Something to compute, from the moment it is asked for to its end.
 
     Args:
-        line: of all who wait for the model.
-        tab: tells a session's runs here from those of its other tabs.
+        make: begins it; called in the thread that computes, with the signal that tells it to stop.
+        explain: the event for an error that people can bring about; returns None for any other error.
+        model: tells which model it uses; jobs of one model follow one another without a load between them.
+        merges: whether scales that are not heard of in time become one, so that pictures do not pile up.
+
+    Attributes:
+        signal: tells it to stop.
     """
 
-    def __init__(self, line: Line, tab: str) -> None:
-        self._line, self._tab = line, tab
-        self._signals = StopSignals()
-        self._asked: dict[str, Asked] = {}
+    def __init__(
+        self,
+        make: Callable[[threading.Event], Steps],
+        explain: Callable[[Exception], Failed | None] = lambda error: None,
+        model: Hashable = None,
+        *,
+        merges: bool = True,
+    ) -> None:
+        self.model = model
+        self._merges = merges
+        self.signal = threading.Event()
+        self._make, self._explain = make, explain
+        self._steps: Steps | None = None
+        self._start = 0.0
+        self._place: int | None = None
+        self._told: deque[Event] = deque()
+        self._told_any = threading.Condition()
+        self._wakes: set[Callable[[], None]] = set()
+        self._over = False
 
-    def begin(self, session: str, asked: Asked) -> int:
-        """Enter the line; returns how many come first."""
-        self._signals.renew(session)
-        self._asked[session] = asked
-        self._line.join(self._place(session))
-        return self.before(session) or 0
+    def advance(self) -> bool:
+        """Compute until others may have their turn; returns whether there is more to do."""
+        if self._steps is None:
+            self._start, self._steps = time.perf_counter(), self._make(self.signal)
+        try:
+            for event in self._steps:
+                if event is None:
+                    return True
+                self.tell(event)
+            self.tell(Done(time.perf_counter() - self._start, self.signal.is_set()))
+        except Exception as error:
+            failed = self._explain(error)
+            if failed is None:
+                log.exception("A job failed")
+            self.tell(failed or Failed())
+        return False
 
-    def before(self, session: str) -> int | None:
-        """Return how many come first; None where the session's run does not wait."""
-        return self._line.before(self._place(session))
+    def tell_place(self, before: int) -> None:
+        """Tell how many jobs come first, unless that was told last."""
+        if before != self._place:
+            self._place = before
+            self.tell(Waiting(before))
 
-    async def wait(self, session: str) -> AsyncIterator[int]:
-        """Yield how many come first, at the beginning and whenever it changes, until the session's turn comes."""
-        told = None
-        while (before := self.before(session)) is not None:
-            if before != told:
-                yield before
-            told = before
-            await asyncio.sleep(LOOK_AT_LINE)
+    def end(self) -> None:
+        """Be over without computing; only between two turns."""
+        if self._steps is not None:
+            self._steps.close()
+        self.tell(Done(time.perf_counter() - self._start if self._start else 0.0, True))
+
+    def tell(self, event: Event) -> None:
+        """Hand an event on, unless the job is over."""
+        with self._told_any:
+            if self._over:
+                return
+            last = self._told[-1] if self._told else None
+            if self._merges and isinstance(event, Scale) and isinstance(last, Scale):
+                event = event.after(self._told.pop())
+            elif isinstance(event, Waiting) and isinstance(last, Waiting):
+                self._told.pop()
+            self._told.append(event)
+            self._over = isinstance(event, Done | Failed)
+            self._told_any.notify_all()
+            for wake in self._wakes:
+                wake()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its last event was told."""
+        return self._over
+
+    def __iter__(self) -> Iterator[Event]:
+        """Wait for the events, for scripts and tests: each is handed out once, `Done` or `Failed` last."""
+        while True:
+            with self._told_any:
+                self._told_any.wait_for(lambda: self._told)
+                event = self._told.popleft()
+            yield event
+            if isinstance(event, Done | Failed):
+                return
+
+    async def events(self, every: float | None = None) -> AsyncIterator[Event | None]:
+        """Hand out the events, each once, `Done` or `Failed` last; no thread waits for them.
+
+        Args:
+            every: seconds after which None comes where nothing else did; None: never.
+        """
+        with self._woken() as told:
+            while True:
+                told.clear()
+                with self._told_any:
+                    event = self._told.popleft() if self._told else None
+                if event is not None:
+                    yield event
+                    if isinstance(event, Done | Failed):
+                        return
+                    continue
+                try:
+                    await asyncio.wait_for(told.wait(), every)
+                except asyncio.TimeoutError:
+                    yield None
+
+    async def over(self) -> None:
+        """Wait until the job is over, beside whoever else does; no thread waits for it."""
+        with self._woken() as told:
+            while not self._over:
+                told.clear()
+                if not self._over:
+                    await told.wait()
 
     @contextmanager
-    def turn(self, session: str) -> Iterator[tuple[Asked, threading.Event] | None]:
-        """Have the model; hands out what is asked and the run's stop signal, or None where it was called off."""
-        if session not in self._asked:
-            yield None
-            return
-        asked = self._asked.pop(session)
-        with self._line.turn(self._place(session)):
-            yield asked, self._signals.of(session)
+    def _woken(self) -> Iterator[asyncio.Event]:
+        """Hand out what is set, in the loop that runs, whenever something is told."""
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
 
-    def stop(self, session: str) -> bool:
-        """Stop the session's run at its next block; returns whether it waited, and then it is called off altogether."""
-        self._signals.stop(session)
-        self._line.leave(self._place(session))
-        return self._asked.pop(session, None) is not None
+        def wake() -> None:
+            with suppress(RuntimeError):  # the server is closed meanwhile
+                loop.call_soon_threadsafe(told.set)
 
-    def leave(self, session: str) -> None:
-        """Stop and forget: the session is over, or its run never began."""
-        self.stop(session)
-        self._signals.leave(session)
+        with self._told_any:
+            self._wakes.add(wake)
+        try:
+            yield told
+        finally:
+            with self._told_any:
+                self._wakes.discard(wake)
 
-    def _place(self, session: str) -> str:
-        return f"{session} {self._tab}"
+
+class Queue:
+    """The thread that computes, and the jobs that take turns in it. The thread begins with the first job."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: deque[Job] = deque()
+        self._spare: deque[Job] = deque()
+        self._current: Job | None = None
+        self._current_is_spare = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job computes or waits, apart from what is done in spare time."""
+        return bool(self._waiting) or self._current is not None and not self._current_is_spare
+
+    @property
+    def num_jobs(self) -> int:
+        """How many jobs wait or compute, apart from what is done in spare time."""
+        with self._changed:
+            return len(self._waiting) + (self._current is not None and not self._current_is_spare)
+
+    def submit(self, job: Job) -> Job:
+        """Let a job wait behind all others; what is done in spare time gives way.
+
+        Raises:
+            QueueFullError: too many wait.
+        """
+        with self._changed:
+            if len(self._waiting) >= MAX_WAITING:
+                raise QueueFullError(f"{len(self._waiting)} runs wait already. Try again later.")
+            self._waiting.append(job)
+            self._give_way()
+            self._tell_places()
+            self._begin()
+        return job
+
+    def submit_in_spare_time(self, job: Job) -> Job:
+        """Let a job begin if nothing else is computed, and only as long as that is so; the newest such job counts."""
+        with self._changed:
+            for old in self._spare:
+                old.end()
+            self._spare.clear()
+            if self.is_busy:
+                job.end()
+            else:
+                self._give_way()
+                self._spare.append(job)
+                self._begin()
+        return job
+
+    def stop(self, job: Job) -> None:
+        """Stop a job: at once where it waits, else within a block of the transformer. One that is over stays so."""
+        job.signal.set()
+        with self._changed:
+            for line in (self._waiting, self._spare):
+                if job in line:
+                    line.remove(job)
+                    job.end()
+            self._tell_places()
+
+    def _give_way(self) -> None:
+        if self._current is not None and self._current_is_spare:
+            self._current.signal.set()
+
+    def _begin(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._spare)
+                self._current_is_spare = not self._waiting
+                job = self._current = (self._waiting or self._spare).popleft()
+                self._tell_places()
+            job.tell_place(0)
+            begin = time.perf_counter()
+            while job.advance():
+                with self._changed:
+                    if job.signal.is_set() or self._current_is_spare:
+                        continue  # it ends by itself
+                    if self._must_turn(job, time.perf_counter() - begin):
+                        self._waiting.append(job)
+                        break
+            with self._changed:
+                self._current = None
+                self._tell_places()
+
+    def _must_turn(self, job: Job, seconds: float) -> bool:
+        """Whether it is the next job's turn, after so many seconds of this one."""
+        return bool(self._waiting) and (self._waiting[0].model == job.model or seconds >= MIN_TURN)
+
+    def _tell_places(self) -> None:
+        computing = self._current is not None and not self._current_is_spare
+        for index, job in enumerate(self._waiting):
+            job.tell_place(index + computing)

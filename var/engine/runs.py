@@ -1,23 +1,29 @@
 """A generation as the page asks for it: what is asked, checked; the images as they come; how it is stopped."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from ..errors import CheckpointError
 from ..outputs.recipe import Recipe, make_recipes
-from ..pictures.pixels import read_mask
+from ..pictures.pixels import read_image, read_mask
 from ..pipeline import Step, VARPipeline, check_keep_scales
 from ..sampling.options import SamplingOptions, is_whole
+from ..sampling.sampler import keep_at_scales
 from ..sampling.steps import share_done
 from ..sampling.stopping import StopSignal
-from .models import Loading, ModelHolder
+from .events import Finished, LoadingModel, Scale
+from .models import Loading, Models
 from .pace import Pace
+from .queue import Steps
 
 MOST_IMAGES = 64
 # Images of a run that grow together. On the CPU each is computed apart, so that smaller batches cost nothing, and what
@@ -34,11 +40,13 @@ class Edit:
         image: RGB; the middle square is taken.
         keep: "L", covers the whole image; nonzero is kept.
         keep_scales: so many first scales are kept whole.
+        paste: whether the finished images get the original's own pixels back where they are kept.
     """
 
     image: Image
     keep: Image
     keep_scales: int = 0
+    paste: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,24 +55,28 @@ class Order:
 
     Args:
         path: the checkpoint's file.
+        name: how people call it.
         class_labels: class index of each class asked for, 0 and up; None: no class.
         num_images: images of each class, 1 and up; or one number for each class.
         seed: seed of the first image; each image takes the next number, so that it can be made again alone.
         sampling: how tokens are drawn: arguments of `VARPipeline.stream` by name; those left out have their defaults.
         loading: how the checkpoint is loaded; None: the usual way.
         edit: the image of which a part is made anew, as often as there are images to make; None: all is made anew.
+        previews: whether anybody looks at the images in progress.
     """
 
     path: Path
+    name: str
     class_labels: Sequence[int | None]
     num_images: int | Sequence[int]
     seed: int
     sampling: Mapping[str, Any] = field(default_factory=dict)
     loading: Loading | None = None
     edit: Edit | None = None
+    previews: bool = True
 
     def check(self) -> None:
-        """Raise ValueError for an order that no model could carry out; the model checks the rest."""
+        """Raise ValueError for an order that no model could carry out."""
         if not self.class_labels:
             raise ValueError("No class chosen. Choose at least one.")
         for number in self.num_images if isinstance(self.num_images, list | tuple) else [self.num_images]:
@@ -86,6 +98,20 @@ class Order:
                 "Choose fewer classes or fewer images per class."
             )
 
+    def check_for(self, num_classes: int, patch_nums: Sequence[int]) -> SamplingOptions:
+        """Return the options of sampling for a model; raises ValueError where it cannot carry the order out.
+
+        Args:
+            num_classes: of the model.
+            patch_nums: side of its token map at each scale.
+        """
+        self.check()
+        options = SamplingOptions(self.image_labels, self.image_seeds, **self.sampling)
+        options.check(num_classes, len(patch_nums))
+        if self.edit is not None:
+            check_edit(self.edit, patch_nums)
+        return options
+
     @property
     def class_counts(self) -> list[int]:
         """Number of images of each class."""
@@ -105,86 +131,40 @@ class Order:
         return [self.seed + index for index in range(len(self.image_labels))]
 
 
-@dataclass(frozen=True, eq=False)
-class Finished:
-    """An image that is done.
+def carry_out(models: Models, order: Order, pace: Pace, stop: StopSignal) -> Steps:
+    """Load the checkpoint unless it is there, and generate, a batch a turn.
+
+    Between two turns nothing of the model is held: it may give way to another one, and is loaded again.
 
     Args:
-        image: the image.
-        recipe: how it is made again.
-        latents: float (1, S, C, N, N), after each scale, in main memory; None where the run was stopped meanwhile.
-    """
-
-    image: Image
-    recipe: Recipe
-    latents: Tensor | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """How far a run is after one scale.
-
-    Args:
-        recipes: of all images of the run.
-        finished: those that are done, in the recipes' order.
-        previews: of the images in progress, which come next, the first ones for which there was time; perhaps none.
-        scale_index: the scale just finished, from 0.
-        num_growing: how many images grow together now; those that it has finished are among them.
-        patch_nums: side of the token map of each scale.
-        seconds: since the start of the run, loading included.
-        remaining: seconds that are left, about; None where it is too early to tell.
-    """
-
-    recipes: list[Recipe]
-    finished: list[Finished]
-    previews: list[Image]
-    scale_index: int
-    num_growing: int
-    patch_nums: tuple[int, ...]
-    seconds: float
-    remaining: float | None
-
-    @property
-    def last(self) -> bool:
-        """Whether all images are done."""
-        return len(self.finished) == len(self.recipes)
-
-
-def carry_out(
-    holder: ModelHolder, order: Order, stop: StopSignal, pace: Pace | None = None, *, previews: bool = True
-) -> Iterator[Frame]:
-    """Load the checkpoint unless it is there, and generate; one frame a scale.
-
-    Args:
-        holder: the server's model.
-        order: what to generate.
+        models: the server's.
+        order: what to generate, checked.
+        pace: tells how long images take, and is told how long these took.
         stop: once set, the run ends within one block of the transformer; what is finished stays.
-        pace: tells how long images take, and is told how long these took; None where nobody asks.
-        previews: whether anybody looks at the images in progress.
+
+    Yields:
+        `LoadingModel` and `Scale`; None after each batch.
 
     Raises:
-        ValueError: a setting is out of range; CheckpointError where the file cannot be used.
+        ValueError: a setting is out of range; CheckpointError where the file cannot be used, or is another one by now.
         FileNotFoundError: the checkpoint is gone.
     """
-    order.check()
+    run = Run(models, order, pace)
+    while not (run.is_complete or stop.is_set()):
+        yield from run.next_batch(stop)
+        yield None
+
+
+def load(models: Models, path: Path, loading: Loading | None, pace: Pace) -> Generator[LoadingModel, None, VARPipeline]:
+    """Return the pipeline of a checkpoint, and tell where it has to be loaded."""
+    if models.is_current(path, loading):
+        return models.load(path, loading)
+    dtype = loading and loading.dtype
+    yield LoadingModel(pace.load_seconds(path, dtype))
     start = time.perf_counter()
-    with holder.use(order.path, order.loading) as pipeline:
-        config = pipeline.var.config
-        options = SamplingOptions(order.image_labels, order.image_seeds, **order.sampling)
-        options.check(config.num_classes, config.num_scales)
-        if order.edit is not None:
-            check_edit(order.edit, config.patch_nums)
-        recipes = make_recipes(pipeline, options, edited=order.edit is not None)
-        dtype = order.loading and order.loading.dtype
-        usual = pace and pace.image_seconds(order.path, dtype)
-        run = Run(holder, pipeline, recipes, start, order.edit, usual, previews=previews)
-        size = BATCH_ON_CPU if pipeline.device.type == "cpu" else BATCH
-        for first in range(0, options.batch_size, size):
-            if stop.is_set():
-                return
-            yield from run.make(run.recipes[first : first + size], stop)
-        if pace and run.seconds_per_image:
-            pace.note_images(order.path, dtype, run.seconds_per_image)
+    pipeline = models.load(path, loading)
+    pace.note_load(path, dtype, time.perf_counter() - start)
+    return pipeline
 
 
 def check_edit(edit: Edit, patch_nums: Sequence[int]) -> None:
@@ -198,88 +178,121 @@ def check_edit(edit: Edit, patch_nums: Sequence[int]) -> None:
         )
 
 
-class Run:
-    """A run in progress: what is finished, and how long the rest takes.
+def with_kept(pipeline: VARPipeline, edit: Edit, drawn: Tensor) -> Tensor:
+    """Return the tokens that edited images are made of: the known image's where it was kept, else those drawn.
 
     Args:
-        holder: computes.
-        pipeline: in use.
-        recipes: of all images.
-        start: when the run began.
-        edit: what the images are made from, if from another image.
-        usual: seconds that an image takes; None where that is not known.
-        previews: whether images in progress are shown.
+        pipeline: made the edit.
+        edit: what was kept of which image.
+        drawn: int64 (B, L).
+    """
+    patch_nums = pipeline.var.config.patch_nums
+    known = pipeline.encode(read_image(edit.image, pipeline.image_size)).to(drawn.device)  # (1, L)
+    masks = keep_at_scales(read_mask(edit.keep, edit.image, patch_nums[-1]), patch_nums, edit.keep_scales)
+    keep = torch.cat([mask.flatten(1) for mask in masks], dim=1).to(drawn.device)  # (1, L)
+    return torch.where(keep, known, drawn)
+
+
+class Run:
+    """A run in progress: which images are done, and how long the rest takes.
+
+    Args:
+        models: the server's.
+        order: what to generate.
+        pace: how long images take.
     """
 
-    def __init__(
-        self,
-        holder: ModelHolder,
-        pipeline: VARPipeline,
-        recipes: list[Recipe],
-        start: float,
-        edit: Edit | None = None,
-        usual: float | None = None,
-        *,
-        previews: bool = True,
-    ) -> None:
-        self.recipes = recipes
-        self._holder = holder
-        self._pipeline = pipeline
-        self._previewer = holder.previewer(pipeline) if previews else None
-        self._start = start
-        self._edit = edit
-        self._usual = usual
-        self._loaded = time.perf_counter()
-        self._finished: list[Finished] = []
+    def __init__(self, models: Models, order: Order, pace: Pace) -> None:
+        self._models, self._order, self._pace = models, order, pace
+        self._dtype = order.loading and order.loading.dtype
+        self._recipes: tuple[Recipe, ...] = ()  # of all images, from the first batch on
+        self._num_finished = 0
+        self._seconds = 0.0  # of computing, in the batches that are over
+        self._usual: float | None = None  # seconds of an image, as measured before
 
     @property
-    def seconds_per_image(self) -> float | None:
-        """How long an image took; None where none is finished."""
-        return (time.perf_counter() - self._loaded) / len(self._finished) if self._finished else None
+    def is_complete(self) -> bool:
+        """Whether all images are done."""
+        return self._num_finished == len(self._order.image_labels)
 
-    def make(self, batch: list[Recipe], stop: StopSignal) -> Iterator[Frame]:
-        """Make some of the images, all of the same settings."""
+    def next_batch(self, stop: StopSignal) -> Generator[LoadingModel | Scale, None, None]:
+        """Make the next images that grow together."""
+        order = self._order
+        pipeline = yield from load(self._models, order.path, order.loading, self._pace)
+        self._begin_with(pipeline)
+        size = BATCH_ON_CPU if pipeline.device.type == "cpu" else BATCH
+        batch = self._recipes[self._num_finished : self._num_finished + size]
+        previewer = self._models.previewer(pipeline) if order.previews else None
+        begin = time.perf_counter()
+        if previewer:
+            previewer.start()
+        before, told = self._num_finished, 0
+        with closing(self._steps(pipeline, batch, stop)) as steps:
+            for step in steps:
+                previews = (previewer.offer(step) if previewer else None) or []
+                finished = []
+                if step.result is not None:
+                    previews, images = [], step.result.images[told:]
+                    tokens = self._tokens(pipeline, step.result.tokens, batch)[told:]
+                    finished = list(map(Finished, images, batch[told:], tokens))
+                elif stop.is_set():
+                    finished = list(map(Finished, step.finished()[told:], batch[told:]))
+                told += len(finished)
+                self._num_finished = before + told
+                seconds = self._seconds + time.perf_counter() - begin
+                share = (before + share_done(pipeline.var.config.patch_nums, step.scale_index) * len(batch)) / len(
+                    self._recipes
+                )
+                yield Scale(
+                    recipes=self._recipes,
+                    num_finished=self._num_finished,
+                    finished=tuple(finished),
+                    previews=tuple(previews),
+                    scale_index=step.scale_index,
+                    num_growing=len(batch),
+                    patch_nums=pipeline.var.config.patch_nums,
+                    remaining=self._remaining(seconds, share),
+                )
+        self._seconds += time.perf_counter() - begin
+        if self._num_finished:
+            self._pace.note_images(order.path, self._dtype, self._seconds / self._num_finished)
+
+    def _begin_with(self, pipeline: VARPipeline) -> None:
+        """Make the recipes; later see that the model is still the one that they are of."""
+        order = self._order
+        if self._recipes:
+            if pipeline.checkpoint_hash != self._recipes[0].checkpoint_hash:
+                raise CheckpointError(
+                    f"{order.name} changed while the run went on, so that the other images would be another model's. "
+                    "Start again to use the file as it is now."
+                )
+            return
+        config = pipeline.var.config
+        options = order.check_for(config.num_classes, config.patch_nums)
+        self._recipes = tuple(make_recipes(pipeline, options, edited=order.edit is not None))
+        self._usual = self._pace.image_seconds(order.path, self._dtype)
+
+    def _steps(self, pipeline: VARPipeline, batch: Sequence[Recipe], stop: StopSignal) -> Iterator[Step]:
         arguments = batch[0].arguments | {
             "class_labels": [recipe.class_label for recipe in batch],
             "seed": [recipe.seed for recipe in batch],
         }
-        steps = self._holder.compute(self._steps, arguments, stop)
-        if self._previewer:
-            self._holder.compute(self._previewer.start)
-        before = list(self._finished)
-        with closing(steps):
-            while (step := self._holder.compute(next, steps, None)) is not None:
-                previews = (self._holder.compute(self._previewer.offer, step) if self._previewer else None) or []
-                if step.result is not None:
-                    previews = []
-                    latents = step.result.latents.cpu().split(1)
-                    self._finished = before + list(map(Finished, step.result.images, batch, latents))
-                elif stop.is_set():
-                    self._finished = before + list(map(Finished, step.finished(), batch))
-                yield self._frame(step, previews, len(before), len(batch))
+        edit = self._order.edit
+        if edit is None:
+            return pipeline.stream(**arguments, stop=stop)
+        options = {"keep_scales": edit.keep_scales, "paste": edit.paste}
+        return pipeline.stream_edit(edit.image, edit.keep, **arguments, **options, stop=stop)
 
-    def _steps(self, arguments: dict, stop: StopSignal) -> Iterator[Step]:
-        if self._edit is None:
-            return self._pipeline.stream(**arguments, stop=stop)
-        edit = self._edit
-        return self._pipeline.stream_edit(edit.image, edit.keep, **arguments, keep_scales=edit.keep_scales, stop=stop)
+    def _tokens(self, pipeline: VARPipeline, drawn: Tensor, batch: Sequence[Recipe]) -> list[array | None]:
+        """Return the tokens that each image of a batch is made of; `drawn` are those of its result, (B, L)."""
+        if batch[0].options.more_smooth:
+            return [None] * len(batch)
+        edit = self._order.edit
+        if edit is not None:
+            drawn = with_kept(pipeline, edit, drawn)
+        return [array("I", row) for row in drawn.tolist()]
 
-    def _frame(self, step: Step, previews: list[Image], num_before: int, num_batch: int) -> Frame:
-        patch_nums = self._pipeline.var.config.patch_nums
-        share = (num_before + share_done(patch_nums, step.scale_index) * num_batch) / len(self.recipes)
-        now = time.perf_counter()
-        return Frame(
-            recipes=self.recipes,
-            finished=list(self._finished),
-            previews=previews,
-            scale_index=step.scale_index,
-            num_growing=num_batch,
-            patch_nums=patch_nums,
-            seconds=now - self._start,
-            remaining=self._remaining(now, share),
-        )
-
-    def _remaining(self, now: float, share: float) -> float | None:
+    def _remaining(self, seconds: float, share: float) -> float | None:
         if share >= EARLIEST_ESTIMATE:
-            return (now - self._loaded) * (1 - share) / share
-        return self._usual and self._usual * len(self.recipes) * (1 - share)
+            return seconds * (1 - share) / share
+        return self._usual and self._usual * len(self._recipes) * (1 - share)

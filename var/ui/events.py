@@ -5,20 +5,16 @@ from typing import Any
 
 import gradio as gr
 
-MODEL_QUEUE = "model"  # of everything that uses the model; one at a time
-
 # No endpoint of its own, and no spinner of Gradio's: the page shows its own progress.
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 # Waits for nothing, answers once; all that can be so is so, see `hear_of`.
 AT_ONCE = QUIET | {"queue": False}
-# Answers several times, beside whatever else runs; not in the queue of the model.
+# Answers several times, beside whatever else runs: the engine has a line of its own.
 BESIDE = QUIET | {"concurrency_limit": None}
 # Each of many in a row counts, also while the answer to the one before is on its way.
 EACH = {"trigger_mode": "multiple"}
 # As BESIDE, also while the one before goes on: it gives way by itself.
 AGAIN = BESIDE | EACH
-# Uses the model, or much of the processor, when its turn comes.
-IN_TURN = QUIET | {"concurrency_id": MODEL_QUEUE, "concurrency_limit": 1}
 # Once more after many changes in a row, with the last values; Gradio heeds it where a function of ours is called.
 LATEST = {"trigger_mode": "always_last"}
 

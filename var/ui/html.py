@@ -2,30 +2,9 @@
 
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
-
-from ..text import encodable, hide_folders, hide_paths
-
-# What a user can bring about: an unusable file, a setting out of range, a file that is gone, a model too large.
-USER_ERRORS = (ValueError, OSError, MemoryError)
-
 
 NOTHING, STOPPED = "No images made", "Stopped"
 FAILED = "Something went wrong on the server. Try again; if it stays so, load this page again."
-
-
-def error_text(error: Exception, path: Path | None = None, name: str | None = None) -> str:
-    """Return an error as one readable message, the file called as the page calls it, without folders of the server.
-
-    Args:
-        error: one of `USER_ERRORS`.
-        path: the file it is about, if any: uploads lie at a place that means nothing to the user.
-        name: the name shown for that file.
-    """
-    text = str(error) or type(error).__name__
-    if path is not None:
-        text = hide_folders(text, path, name)
-    return encodable(hide_paths(text))
 
 
 def error_banner(text: str) -> str:
@@ -94,7 +73,17 @@ def waiting_line(num_before: int) -> str:
     """Return how many come first."""
     if not num_before:
         return status_line("Starting …")
-    return status_line("Waiting", "1 run before yours" if num_before == 1 else f"{num_before} runs before yours")
+    return status_line("Waiting", runs_before(num_before))
+
+
+def runs_before(count: int) -> str:
+    """Return how many runs come first, in words."""
+    return "1 run before yours" if count == 1 else f"{count} runs before yours"
+
+
+def loading_line(seconds: float) -> str:
+    """Return that a checkpoint is being loaded; `seconds` as that took before, 0 where it is not known."""
+    return status_line("Loading the checkpoint …", f"about {duration(seconds)}" if seconds >= 2 else "")
 
 
 def finished_line(num_images: int, seeds: str, seconds: float) -> str:

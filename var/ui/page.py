@@ -7,10 +7,8 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from ..engine.catalog import Catalog
+from ..engine.engine import Engine
 from ..engine.exports import remove_folder
-from ..engine.models import ModelHolder
-from ..engine.pace import Pace
-from ..engine.queue import Line
 from ..engine.uploads import UploadLimits, Uploads
 from .api.endpoints import add_endpoints
 from .checkpoint.events import wire_changed_file, wire_checkpoint
@@ -23,7 +21,6 @@ from .compare.events import wire_compare
 from .compare.panel import create_compare_panel
 from .edit.events import EDIT_TAB, wire_edit
 from .edit.panel import create_edit_panel
-from .events import MODEL_QUEUE
 from .guard import guarding, refuse_addresses
 from .history.panel import create_history_panel
 from .history.visit import wire_memory, wire_reload
@@ -68,8 +65,8 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
     )
     catalog = Catalog(checkpoints, Uploads(Path(get_upload_folder()) / UPLOADS, limits))
     catalog.look_for(LOOKING_SECONDS)
-    holder = ModelHolder(checkpoints, device, options.keep)
-    first = first_choice(catalog, holder)
+    engine = Engine(checkpoints, device, options.keep)
+    first = first_choice(catalog, engine)
     ready = first.description is not None
     status = "Ready" if ready else "Choose a checkpoint first"
     values = first_values(first.description)
@@ -80,7 +77,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         with gr.Row(elem_id="columns", equal_height=False):
             with gr.Column(elem_id="left", min_width=300):
                 with gr.Group(elem_classes="card"):
-                    checkpoint_panel = create_checkpoint_panel(catalog, holder, first, options.uploads)
+                    checkpoint_panel = create_checkpoint_panel(catalog, engine, first, options.uploads)
                     hub_panel = create_hub_panel(options.hub)
                     export_panel = create_export_panel(options.exports, ready, remove_folder)
                 with gr.Group(elem_classes="card"):
@@ -96,9 +93,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
                     history_panel = create_history_panel()
         parts = Parts(
             catalog,
-            holder,
-            Line(),
-            Pace(),
+            engine,
             checkpoint_panel,
             hub_panel,
             export_panel,
@@ -110,7 +105,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
             first,
         )
         # First, for a private handler's name would be taken from an endpoint that comes after it.
-        add_endpoints(catalog, holder, parts.line, MODEL_QUEUE, options)
+        add_endpoints(catalog, engine, options)
         view = wire_checkpoint(blocks, parts)
         wire_hub(blocks, parts, view, options)
         wire_export(parts, view, options)
@@ -123,8 +118,8 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
             wire_picked(parts, view, wanted, panel)
         wire_history(parts, tabs)
         edited = wire_edit(blocks, parts, view, wanted, tabs)
-        wire_changed_file(parts, view)
         compared = wire_compare(blocks, parts, view, wanted)
+        wire_changed_file(parts, view, [made, edited])
         wire_memory(parts, [made, edited, compared, view.uploaded])
     blocks._queue.sleep_when_free = QUEUE_SECONDS
     blocks.uploads = catalog.uploads

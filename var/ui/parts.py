@@ -1,14 +1,11 @@
 """What the handlers share: the server's parts, and the panels of the page."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from ..engine.catalog import Catalog
-from ..engine.models import ModelHolder
-from ..engine.pace import Pace
-from ..engine.queue import Line
+from ..engine.engine import Engine
 from .checkpoint.export_panel import ExportPanel
 from .checkpoint.hub_panel import HubPanel
 from .checkpoint.panel import CheckpointPanel, Choice
@@ -18,8 +15,6 @@ from .history.panel import HistoryPanel
 from .images.panel import ImagesPanel
 from .settings.panel import SettingsPanel
 
-Updates = dict[gr.blocks.Block, Any]
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -27,17 +22,13 @@ class Parts:
 
     Args:
         catalog: the checkpoints that can be chosen.
-        holder: the server's model.
-        line: who waits for the model.
-        pace: how long images took.
+        engine: computes.
         checkpoint, hub, export, settings, images, edit, compare, history: the panels.
         first: the checkpoint that the page was laid out for.
     """
 
     catalog: Catalog
-    holder: ModelHolder
-    line: Line
-    pace: Pace
+    engine: Engine
     checkpoint: CheckpointPanel
     hub: HubPanel
     export: ExportPanel

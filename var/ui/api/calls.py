@@ -1,7 +1,9 @@
 """What the page's endpoints share: which file a call names, and errors as one line."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,21 @@ import gradio as gr
 from gradio_client.utils import is_file_obj_with_meta
 
 from ...engine.catalog import Catalog
+from ...engine.comparisons import ComparisonOrder
+from ...engine.engine import Engine
+from ...engine.events import Event, Failed
+from ...engine.runs import Order
+from ...errors import USER_ERRORS, error_text
 from ...outputs.recipe import option_names
 from ...text import clean_name
-from ..html import USER_ERRORS, error_text
+
+FAILED_CALL = "Something went wrong on the server. Try again."
+
+log = logging.getLogger(__name__)
 
 
-@contextmanager
-def api_errors(catalog: Catalog, checkpoint: Any) -> Iterator[None]:
+@asynccontextmanager
+async def api_errors(catalog: Catalog, checkpoint: Any) -> AsyncIterator[None]:
     """Hand errors that a caller can bring about over as one line, which calls the file as the caller does."""
     try:
         yield
@@ -27,8 +37,34 @@ def api_errors(catalog: Catalog, checkpoint: Any) -> Iterator[None]:
             text = error_text(error, path, name)
         except USER_ERRORS:
             pass  # then it is this that the error is about
-        # Gradio shows a message as HTML, here and on the page of a caller's own app.
-        raise gr.Error(escape(text, quote=False), print_exception=False) from error
+        raise as_error(text) from error
+    except (gr.Error, GeneratorExit, asyncio.CancelledError):
+        raise
+    except Exception as error:
+        log.exception("A call failed")
+        raise as_error(FAILED_CALL) from error
+
+
+def as_error(sentence: str) -> gr.Error:
+    """Return what Gradio hands over as a sentence; it shows it as HTML, here and on the page of a caller's own app."""
+    return gr.Error(escape(sentence, quote=False), print_exception=False)
+
+
+async def events_of(engine: Engine, order: Order | ComparisonOrder) -> AsyncIterator[Event]:
+    """Have an order carried out, and hand out what is told; closed before its end it stops the job.
+
+    Raises:
+        gr.Error: it failed.
+        ValueError: no model could carry it out, or too many wait.
+    """
+    job = engine.submit(order)
+    try:
+        async for event in job.events():
+            if isinstance(event, Failed):
+                raise as_error(event.sentence or FAILED_CALL)
+            yield event
+    finally:
+        engine.stop(job)
 
 
 def named_file(catalog: Catalog, checkpoint: Any) -> tuple[str, Path]:

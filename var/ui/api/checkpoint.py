@@ -1,18 +1,21 @@
 """The endpoints about a checkpoint itself: `/inspect` and `/export`."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from ...checkpoints.checkpoint import read_checkpoint
 from ...checkpoints.load import check
 from ...cli.inspect import describe
 from ...engine.catalog import Catalog
 from ...engine.description import is_inside
+from ...engine.engine import Engine
 from ...engine.exports import ExportOrder, export, new_folder, remove_folder
-from ...engine.models import Loading, ModelHolder
+from ...engine.models import Loading
 from ...errors import CheckpointError
 from ...text import encodable, hide_folders
 from ..options import PageOptions
@@ -24,7 +27,7 @@ Handler = Callable[..., Any]
 def inspect_endpoint(catalog: Catalog, options: PageOptions) -> Handler:
     """Return the handler of `/inspect`."""
 
-    def inspect(checkpoint: str | dict = "", weights: str = "") -> dict[str, Any]:
+    async def inspect(checkpoint: str | dict = "", weights: str = "") -> dict[str, Any]:
         """Say what is in a checkpoint file, and whether it can be used.
 
         Parameters:
@@ -34,18 +37,9 @@ def inspect_endpoint(catalog: Catalog, options: PageOptions) -> Handler:
         Returns:
             found: what `python -m var inspect FILE --json` prints, files by their names alone.
         """
-        with api_errors(catalog, checkpoint):
+        async with api_errors(catalog, checkpoint):
             name, path = named_file(catalog, checkpoint)
-            found = read_checkpoint(path, weights or None)
-            problem = None
-            try:
-                check(found)
-            except CheckpointError as error:
-                problem = error
-            described = describe(found, problem, trusted=is_inside(path, catalog.folder))
-            report = for_visitors(described, path, name)
-            files, vqvae_file = [Path(file).name for file in report["files"]], report["vqvae_file"]
-            return report | {"file": name, "files": files, "vqvae_file": vqvae_file and Path(vqvae_file).name}
+            return await asyncio.to_thread(report_of, path, name, weights or None, catalog.folder)
 
     return inspect
 
@@ -61,11 +55,32 @@ def for_visitors(value: Any, path: Path, name: str) -> Any:
     return encodable(hide_folders(str(value), path, name))
 
 
-def export_endpoint(catalog: Catalog, holder: ModelHolder, options: PageOptions) -> Handler:
+def report_of(path: Path, name: str, weights: str | None, folder: Path) -> dict[str, Any]:
+    """Return what `var inspect --json` prints, files by their names alone.
+
+    Args:
+        path: of the file.
+        name: how the caller calls it.
+        weights: "ema" or "raw" where the file has both.
+        folder: of the server's own checkpoints.
+    """
+    found = read_checkpoint(path, weights)
+    problem = None
+    try:
+        check(found)
+    except CheckpointError as error:
+        problem = error
+    described = describe(found, problem, trusted=is_inside(path, folder))
+    report = for_visitors(described, path, name)
+    files, vqvae_file = [Path(file).name for file in report["files"]], report["vqvae_file"]
+    return report | {"file": name, "files": files, "vqvae_file": vqvae_file and Path(vqvae_file).name}
+
+
+def export_endpoint(catalog: Catalog, engine: Engine, options: PageOptions) -> Handler:
     """Return the handler of `/export`."""
 
     # It yields instead of returning, so that a caller that goes away leaves nothing behind.
-    def export_weights(
+    async def export_weights(
         checkpoint: str | dict = "", format: str = "safetensors", dtype: str = "", weights: str = ""
     ) -> tuple[list[str], dict[str, Any]]:
         """Write a checkpoint's weights alone, VAR and VQVAE.
@@ -81,16 +96,16 @@ def export_endpoint(catalog: Catalog, holder: ModelHolder, options: PageOptions)
             files: the file, or the two files, the transformer's first.
             info: checkpoint; and of each file its name, bytes and sha256.
         """
-        with api_errors(catalog, checkpoint):
+        async with api_errors(catalog, checkpoint):
             if not options.exports:
                 raise ValueError("This server hands out no weights.")
             name, path = named_file(catalog, checkpoint)
             order = ExportOrder(name, path, format, dtype, Loading(weights or None))
             order.check()
-            pair = holder.open(path, order.loading)
-            folder = new_folder()
+            pair = await asyncio.to_thread(engine.open, path, order.loading)
+            folder = new_folder(get_upload_folder())
             try:
-                exported = export(order, pair, folder)
+                exported = await asyncio.to_thread(export, order, pair, folder)
             except BaseException:
                 remove_folder(folder)
                 raise

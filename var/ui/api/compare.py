@@ -1,8 +1,8 @@
 """The endpoint `/compare`, over the same comparisons as the page."""
 
-import threading
+import asyncio
 from collections.abc import Callable
-from contextlib import closing
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,30 +10,27 @@ from typing import Any
 import gradio as gr
 
 from ...comparing.axes import Names
-from ...comparing.comparison import Cell, CellResult, ModelChoice
+from ...comparing.comparison import BatchStep, Cell, CellResult, ModelChoice
 from ...engine.catalog import Catalog
-from ...engine.comparisons import Models, ask, carry_out, cell_label, write_files
-from ...engine.models import ModelHolder
-from ...engine.pace import Pace
-from ...engine.queue import Line
+from ...engine.comparisons import ComparisonOrder, ask, cell_label, write_files
+from ...engine.engine import Engine
 from ...pictures.sheets import DARK, LIGHT
 from ...sampling.options import SamplingOptions, is_whole
 from ..options import PageOptions
-from .calls import api_errors, named_file, options_of, progress_info
+from .calls import api_errors, events_of, named_file, options_of, progress_info
 
 
-def compare_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: PageOptions) -> Callable[..., Any]:
+def compare_endpoint(catalog: Catalog, engine: Engine, options: PageOptions) -> Callable[..., Any]:
     """Return the handler of `/compare`.
 
     Args:
         catalog: the checkpoints that a call may name.
-        holder: the server's model.
-        line: who waits for the model.
+        engine: carries calls out.
         options: what visitors may do.
     """
 
     # Gradio documents the endpoint from this signature. It yields for the reasons of `/generate`.
-    def compare(
+    async def compare(
         x_kind: str = "cfg_scale",
         x_values: str = "0, 1.5, 4",
         y_kind: str = "",
@@ -82,33 +79,34 @@ def compare_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options:
             info: number of images, what they share, and the images that could not be made, with the reason. While the
                 job runs, after each scale and without files: scale, num_scales, images_done and num_images.
         """
-        with api_errors(catalog, checkpoint), TemporaryDirectory() as folder:
+        async with api_errors(catalog, checkpoint):
             name, path = named_file(catalog, checkpoint)
-            description = holder.describe(path)
+            description = await asyncio.to_thread(engine.describe, path)
             sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
             base = base_cell(name, class_label, seed, len(description.class_names), sampling)
             names = Names(description.class_names, list(dict.fromkeys((name, *catalog.names()))))
-            models = Models(holder, lambda asked: path if asked == name else catalog.resolve(asked))
-            typed = [(x_kind, x_values), (y_kind, y_values), (z_kind, z_values)]
-            comparison = ask(typed, base, names, models.class_names)
+            typed, files = [(x_kind, x_values), (y_kind, y_values), (z_kind, z_values)], catalog.files() | {name: path}
+            comparison = await asyncio.to_thread(ask, typed, base, names, partial(engine.class_names, files))
+            order = ComparisonOrder(comparison, files)
             results: list[CellResult] = []
-            with line.turn(), closing(carry_out(comparison, models, threading.Event(), Pace())) as events:
-                for event in events:
-                    if isinstance(event, CellResult):
-                        results.append(event)
-                    else:
-                        done, total = len(results), len(comparison.cells)
-                        yield None, None, progress_info(event.scale_index, event.patch_nums, done, total)
+            async for event in events_of(engine, order):
+                if isinstance(event, CellResult):
+                    results.append(event)
+                elif isinstance(event, BatchStep):
+                    done, total = len(results), len(comparison.cells)
+                    yield None, None, progress_info(event.scale_index, event.patch_nums, done, total)
             failed = [
                 {"image": cell_label(result.cell, comparison.axes), "reason": result.error}
                 for result in results
                 if result.error
             ]
-            picture, bundle = write_files(Path(folder), comparison, results, DARK if dark else LIGHT)
-            if bundle is None:
+            if len(failed) == len(results):
                 raise ValueError(failed[0]["reason"])
             info = {"num_images": len(results) - len(failed), "shared": comparison.note, "failed": failed}
-            yield gr.FileData(path=str(picture)).model_dump(), gr.FileData(path=str(bundle)).model_dump(), info
+            with TemporaryDirectory() as folder:
+                palette = DARK if dark else LIGHT
+                picture, bundle = await asyncio.to_thread(write_files, Path(folder), comparison, results, palette)
+                yield gr.FileData(path=str(picture)).model_dump(), gr.FileData(path=str(bundle)).model_dump(), info
 
     return compare
 

@@ -1,5 +1,6 @@
 """The endpoint `/edit`, over the same runs as the page."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,7 @@ from gradio_client.utils import is_file_obj_with_meta
 from PIL import Image
 
 from ...engine.catalog import Catalog
-from ...engine.models import ModelHolder
-from ...engine.queue import Line
+from ...engine.engine import Engine
 from ...engine.runs import Edit
 from ...pictures.files import open_image
 from ..options import PageOptions
@@ -16,18 +16,17 @@ from .calls import api_errors, options_of
 from .generate import as_labels, named_order, result_of
 
 
-def edit_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: PageOptions) -> Callable[..., Any]:
+def edit_endpoint(catalog: Catalog, engine: Engine, options: PageOptions) -> Callable[..., Any]:
     """Return the handler of `/edit`.
 
     Args:
         catalog: the checkpoints that a call may name.
-        holder: the server's model.
-        line: who waits for the model.
+        engine: carries calls out.
         options: what visitors may do.
     """
 
     # As of `/generate`, Gradio documents the endpoint from this signature, and it yields for the same reasons.
-    def edit(
+    async def edit(
         image: dict,
         mask: dict | None,
         class_labels: list[int],
@@ -43,6 +42,7 @@ def edit_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: Pa
         cfg_start: int = 0,
         cfg_end: int = 0,
         keep_scales: int = 0,
+        paste: bool = True,
     ) -> tuple[list[str], dict[str, Any]]:
         """Make a part of an image anew.
 
@@ -63,21 +63,28 @@ def edit_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: Pa
             cfg_start: the first scale with guidance, from 0.
             cfg_end: the first scale without guidance again, 0 is off.
             keep_scales: so many first scales stay, also where the mask is black: more keep the shapes.
+            paste: whether kept pixels are the original's own; else they are as the VQVAE sees them.
 
         Returns:
             images: PNG files; each carries its settings. While the job runs there are none.
             info: as of /generate.
         """
-        with api_errors(catalog, checkpoint), line.turn():
-            keep = Image.new("L", (1, 1)) if mask is None else picture(mask, "mask").convert("L")
-            wanted = Edit(picture(image, "image"), keep, keep_scales)
+        async with api_errors(catalog, checkpoint):
+            wanted = await asyncio.to_thread(read_edit, image, mask, keep_scales, paste)
             sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
-            name, order = named_order(
+            order = named_order(
                 catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling, edit=wanted
             )
-            yield from result_of(holder, name, order)
+            async for told in result_of(engine, order):
+                yield told
 
     return edit
+
+
+def read_edit(image: Any, mask: Any, keep_scales: int, paste: bool) -> Edit:
+    """Return what a call wants to have made of a picture; raises ValueError where there is none."""
+    keep = Image.new("L", (1, 1)) if mask is None else picture(mask, "mask").convert("L")
+    return Edit(picture(image, "image"), keep, keep_scales, paste)
 
 
 def picture(file: Any, argument: str) -> Image.Image:

@@ -7,9 +7,8 @@ from typing import Any
 import gradio as gr
 
 from ...engine.catalog import Catalog
+from ...engine.engine import Engine
 from ...engine.exports import EXPORT_QUEUE
-from ...engine.models import ModelHolder
-from ...engine.queue import Line
 from ..options import PageOptions
 from .checkpoint import export_endpoint, inspect_endpoint
 from .compare import compare_endpoint
@@ -17,23 +16,21 @@ from .edit import edit_endpoint
 from .generate import generate_endpoint
 
 
-def add_endpoints(catalog: Catalog, holder: ModelHolder, line: Line, concurrency_id: str, options: PageOptions) -> None:
+def add_endpoints(catalog: Catalog, engine: Engine, options: PageOptions) -> None:
     """Add the endpoints to the page that is being laid out.
 
     Args:
         catalog: the checkpoints that a call may name.
-        holder: the server's model.
-        line: who waits for the model.
-        concurrency_id: the queue of everything that uses the model.
+        engine: carries calls out.
         options: what visitors may do.
     """
-    of_model = {"concurrency_id": concurrency_id, "concurrency_limit": 1}
-    add_endpoint(generate_endpoint(catalog, holder, line, options), "generate", **of_model)
-    add_endpoint(edit_endpoint(catalog, holder, line, options), "edit", **of_model)
-    add_endpoint(compare_endpoint(catalog, holder, line, options), "compare", **of_model)
+    of_model = {"concurrency_limit": None}  # the engine has a line of its own
+    add_endpoint(generate_endpoint(catalog, engine, options), "generate", **of_model)
+    add_endpoint(edit_endpoint(catalog, engine, options), "edit", **of_model)
+    add_endpoint(compare_endpoint(catalog, engine, options), "compare", **of_model)
     add_endpoint(inspect_endpoint(catalog, options), "inspect")
     exports = {"concurrency_id": EXPORT_QUEUE, "concurrency_limit": 1}
-    add_endpoint(export_endpoint(catalog, holder, options), "export", **exports)
+    add_endpoint(export_endpoint(catalog, engine, options), "export", **exports)
 
 
 def add_endpoint(handler: Callable[..., Any], name: str, **queue: Any) -> None:

@@ -1,35 +1,33 @@
 """The endpoint `/generate`, over the same runs as the page."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
 
 from ...engine.catalog import Catalog
-from ...engine.models import ModelHolder
-from ...engine.queue import Line
-from ...engine.runs import Edit, Order, carry_out
+from ...engine.engine import Engine
+from ...engine.events import Finished, Scale
+from ...engine.runs import Edit, Order
 from ..images.panel import Folder
 from ..options import PageOptions
-from .calls import api_errors, named_file, options_of, progress_info
+from .calls import api_errors, events_of, named_file, options_of, progress_info
 
 
-def generate_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options: PageOptions) -> Callable[..., Any]:
+def generate_endpoint(catalog: Catalog, engine: Engine, options: PageOptions) -> Callable[..., Any]:
     """Return the handler of `/generate`.
 
     Args:
         catalog: the checkpoints that a call may name.
-        holder: the server's model.
-        line: who waits for the model.
+        engine: carries calls out.
         options: what visitors may do.
     """
 
     # Gradio documents the endpoint from this signature: the types are those that the caller sees. It yields instead of
     # returning: to tell how far it is, to be stopped, and to have the files copied before their folder goes.
-    def generate(
+    async def generate(
         class_labels: list[int],
         checkpoint: str | dict = "",
         num_images: int | list[int] = 1,
@@ -64,38 +62,40 @@ def generate_endpoint(catalog: Catalog, holder: ModelHolder, line: Line, options
             info: checkpoint, class labels, class names and seeds, one an image. While the job runs, after each scale:
                 scale, num_scales, images_done and num_images.
         """
-        with api_errors(catalog, checkpoint), line.turn():
+        async with api_errors(catalog, checkpoint):
             sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
-            name, order = named_order(catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling)
-            yield from result_of(holder, name, order)
+            order = named_order(catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling)
+            async for told in result_of(engine, order):
+                yield told
 
     return generate
 
 
 def named_order(
     catalog: Catalog, options: PageOptions, checkpoint: Any, *arguments: Any, edit: Edit | None = None
-) -> tuple[str, Order]:
-    """Return the name of the checkpoint that a call asks for, and its order; `arguments` are those of `Order`."""
+) -> Order:
+    """Return the order of a call; `arguments` are those of `Order` after the name."""
     name, path = named_file(catalog, checkpoint)
-    return name, Order(path, *arguments, edit=edit)
+    return Order(path, name, *arguments, edit=edit, previews=False)
 
 
-def result_of(holder: ModelHolder, name: str, order: Order) -> Iterator[tuple[list[dict], dict[str, Any]]]:
+async def result_of(engine: Engine, order: Order) -> AsyncIterator[tuple[list[dict], dict[str, Any]]]:
     """Carry an order out: yields how far it is after each scale, and at last the files and what is told of them.
 
     The files go when the iterator ends. To close it stops the run: what a caller who cancels, or is gone, brings about.
     """
-    frames = carry_out(holder, order, threading.Event(), previews=False)
-    with TemporaryDirectory() as cache, closing(frames):
-        for frame in frames:
-            done, total = len(frame.finished), len(frame.recipes)
-            yield [], progress_info(frame.scale_index, frame.patch_nums, done, total)
+    images: list[Finished] = []
+    with TemporaryDirectory() as cache:
+        async for event in events_of(engine, order):
+            if isinstance(event, Scale):
+                images += event.finished
+                yield [], progress_info(event.scale_index, event.patch_nums, event.num_finished, len(event.recipes))
         folder = Folder(cache)
-        files = [folder.write_image(finished.image, finished.recipe) for finished in frame.finished]
+        files = await asyncio.to_thread(lambda: [folder.write_image(one.image, one.recipe) for one in images])
         info = {
-            "checkpoint": name,
+            "checkpoint": order.name,
             "class_labels": order.image_labels,
-            "class_names": [recipe.class_name for recipe in frame.recipes],
+            "class_names": [one.recipe.class_name for one in images],
             "seeds": order.image_seeds,
         }
         yield [gr.FileData(path=file).model_dump() for file in files], info

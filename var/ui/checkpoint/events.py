@@ -1,6 +1,7 @@
 """What happens on opening the page, and on choosing, uploading, reloading or unloading a checkpoint."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import gradio as gr
 
 from ...engine.models import Loading
+from ...errors import USER_ERRORS
 from ..events import AGAIN, AT_ONCE, BESIDE, hear_of
-from ..html import USER_ERRORS, error_banner, hint_line
-from ..parts import Parts, Updates
+from ..html import error_banner, hint_line
+from ..parts import Parts
+from ..runs import Updates
 from .panel import (
     Choice,
     add_file,
@@ -21,6 +24,7 @@ from .panel import (
     found_html,
     kind_of,
     list_update,
+    look_into,
 )
 from .view import CheckpointView
 
@@ -52,45 +56,49 @@ def reading_line(name: str) -> str:
 def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     """Connect what happens on opening the page and around the checkpoint; returns what shows a checkpoint."""
     view = CheckpointView(parts)
-    panel, catalog, holder = parts.checkpoint, parts.catalog, parts.holder
+    panel, catalog, engine = parts.checkpoint, parts.catalog, parts.engine
 
     def opened() -> Updates:
         """Bring a page up to date that was laid out when the server started; the list is when it is opened."""
         catalog.look_meanwhile()
-        choice = first_choice(catalog, holder)
+        choice = first_choice(catalog, engine)
         if choice.description is None:
             return {panel.found: gr.skip()}
         if choice != parts.first:
             return view.show(choice, {}, is_new=True, is_first=True)
-        return {panel.found: found_html(choice, catalog, holder), panel.details: details_of(choice, holder)}
+        return {panel.found: found_html(choice, catalog, engine), panel.details: details_of(choice, engine)}
 
-    def load_first(
+    async def load_first(
         uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
-    ) -> Iterator[Updates]:
+    ) -> AsyncIterator[Updates]:
         """Load the model that the page opened with."""
         is_latest = view.begin(request.session_hash, loaded, unasked=True)
-        choice = choose(catalog, holder, loaded, uploads, loading) if loaded else Choice(None, None, None)
         yield {panel.found: gr.skip()}
+        if not loaded:
+            return
+        choice = await look_into(catalog, engine, loaded, uploads, loading)
         if choice.description is not None and is_latest():
-            yield from view.load(choice, is_latest)
+            async for updates in view.load(choice, is_latest):
+                yield updates
 
-    def chosen(
+    async def chosen(
         name: str, uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
-    ) -> Iterator[Updates]:
+    ) -> AsyncIterator[Updates]:
         """Look into the checkpoint that was picked, or do nothing where it is the page that shows what is there."""
         if name == loaded and not view.picked_another(request.session_hash, name):
             yield {panel.found: gr.skip()}
             return
         is_latest = view.begin(request.session_hash, name, picked=True)
         if name == loaded:  # the other one is no longer wanted
-            yield loaded_now(uploads, loaded, loading)
+            yield await asyncio.to_thread(loaded_now, uploads, loaded, loading)
             return
         yield {panel.found: reading_line(name)}
-        yield from view.take(name, uploads, loaded, loading, replace(loading, weights=None), is_latest)
+        async for updates in view.take(name, uploads, loaded, loading, replace(loading, weights=None), is_latest):
+            yield updates
 
-    def uploaded(
+    async def uploaded(
         path: str, uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
-    ) -> Iterator[Updates]:
+    ) -> AsyncIterator[Updates]:
         """Add an uploaded file to the session's list and choose it, if it is a checkpoint."""
         try:
             catalog.uploads.checkpoint(path)
@@ -100,29 +108,31 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         name, with_upload = add_file(uploads, f"{Path(path).name} (uploaded)", path)
         is_latest = view.begin(request.session_hash, name)
         yield {panel.found: reading_line(name), panel.upload: None}
-        kind = kind_of(Path(path))
+        kind = await asyncio.to_thread(kind_of, Path(path))
         if kind == "vqvae":
-            yield keep_vqvae(name, with_upload, loaded, loading)
+            yield await asyncio.to_thread(keep_vqvae, name, with_upload, loaded, loading)
             return
         if kind == "var":  # it stays in the list, also when something else is chosen while it is read
             yield {panel.uploads: with_upload}
-        choice = choose(catalog, holder, name, with_upload, replace(loading, weights=None))
+        unlike_before = replace(loading, weights=None)
+        choice = await look_into(catalog, engine, name, with_upload, unlike_before)
         if choice.problem is None:
-            yield from view.take(name, with_upload, loaded, loading, replace(loading, weights=None), is_latest)
+            async for updates in view.take(name, with_upload, loaded, loading, unlike_before, is_latest):
+                yield updates
             return
         if kind == "other":
             catalog.uploads.remove(path)
             with_upload = uploads
         if is_latest():
-            yield view.refuse(choice, with_upload, loaded, loading)
+            yield await asyncio.to_thread(view.refuse, choice, with_upload, loaded, loading)
         else:
             yield {panel.problem: error_banner(choice.problem)}
 
     def keep_vqvae(name: str, uploads: dict[str, str], loaded: str | None, loading: Loading) -> Updates:
         """Keep a VQVAE for the session's other files, and say so."""
-        before = choose(catalog, holder, loaded, uploads, loading) if loaded else Choice(None, None, None)
+        before = choose(catalog, engine, loaded, uploads, loading) if loaded else Choice(None, None, None)
         news = f"{name}: a VQVAE, kept for checkpoints that come without one. Choose or upload the transformer."
-        found = hint_line(news) if before.description is None else found_html(before, catalog, holder, news)
+        found = hint_line(news) if before.description is None else found_html(before, catalog, engine, news)
         return {
             panel.choice: dropdown_update(catalog, uploads, before.name),
             panel.found: found,
@@ -130,42 +140,52 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
             panel.uploads: uploads,
         }
 
-    def changed(
+    async def changed(
         weights: str,
         precision: str,
         uploads: dict[str, str],
         loaded: str | None,
         loading: Loading,
         request: gr.Request,
-    ) -> Iterator[Updates]:
+    ) -> AsyncIterator[Updates]:
         """Load the same checkpoint with other weights or in another precision."""
         is_latest = view.begin(request.session_hash, loaded)
         if not loaded:
             yield {panel.loading: replace(loading, dtype=precision or None)}
             return
         wanted = replace(loading, weights=weights if loading.weights or weights == "raw" else None)
-        yield from view.take(loaded, uploads, loaded, loading, replace(wanted, dtype=precision or None), is_latest)
+        wanted = replace(wanted, dtype=precision or None)
+        async for updates in view.take(loaded, uploads, loaded, loading, wanted, is_latest):
+            yield updates
 
-    def accepted(
+    async def accepted(
         refused: tuple[str, str] | None,
         uploads: dict[str, str],
         loaded: str | None,
         loading: Loading,
         request: gr.Request,
-    ) -> Iterator[Updates]:
+    ) -> AsyncIterator[Updates]:
         """Load what did not fit, in the precision that was offered."""
         if refused is not None:
             name, dtype = refused
             is_latest = view.begin(request.session_hash, name)
             yield {panel.found: reading_line(name)}
-            yield from view.take(name, uploads, loaded, loading, Loading(dtype=dtype), is_latest)
+            async for updates in view.take(name, uploads, loaded, loading, Loading(dtype=dtype), is_latest):
+                yield updates
 
     def loaded_now(uploads: dict[str, str], loaded: str | None, loading: Loading) -> Updates:
         """Show what the model takes after a run."""
-        choice = choose(catalog, holder, loaded, uploads, loading) if loaded else Choice(None, None, None)
+        choice = choose(catalog, engine, loaded, uploads, loading) if loaded else Choice(None, None, None)
         if choice.problem:
-            return {panel.found: found_html(choice, catalog, holder)}
-        return {panel.found: found_html(choice, catalog, holder), panel.details: details_of(choice, holder)}
+            return {panel.found: found_html(choice, catalog, engine)}
+        return {panel.found: found_html(choice, catalog, engine), panel.details: details_of(choice, engine)}
+
+    async def unload() -> None:
+        """Give memory back once nobody computes; no thread waits for that."""
+        try:
+            await engine.unload().over()
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from error
 
     def read_at_last(shown: str, uploads: dict[str, str], loaded: str | None, loading: Loading) -> Updates:
         """Say no more that a file is being read."""
@@ -194,25 +214,25 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     for control in (panel.weights, panel.precision):
         control.input(changed, [panel.weights, panel.precision, *view.session], view.outputs, **AGAIN)
     panel.offer.click(accepted, [panel.refused, *view.session], view.outputs, **AGAIN)
-    unloaded = panel.unload.click(holder.unload, None, None, **AT_ONCE)
+    unloaded = panel.unload.click(unload, None, None, **AT_ONCE)
     unloaded.then(loaded_now, view.session, [panel.found, panel.details], **AT_ONCE)
     panel.details_group.expand(loaded_now, view.session, [panel.found, panel.details], **AT_ONCE)
     return view
 
 
-def wire_changed_file(parts: Parts, view: CheckpointView) -> None:
-    """Let Generate look whether the file changed; after the runs are wired, for those take down first what is asked."""
-    panel, catalog, holder = parts.checkpoint, parts.catalog, parts.holder
+def wire_changed_file(parts: Parts, view: CheckpointView, runs: Sequence[gr.events.Dependency]) -> None:
+    """Look whether the file changed, after each run; the run itself has used its newest state."""
+    panel, catalog, engine = parts.checkpoint, parts.catalog, parts.engine
 
     def look_again(
         uploads: dict[str, str], loaded: str | None, loading: Loading, version: Any, request: gr.Request
     ) -> Updates:
         """Say so when the file changed since it was described: a training goes on, and its newest state is used."""
-        choice = choose(catalog, holder, loaded, uploads, loading) if loaded else Choice(None, None, None)
-        if choice.path is None or choice.problem or holder.version(choice.path) == version:
+        choice = choose(catalog, engine, loaded, uploads, loading) if loaded else Choice(None, None, None)
+        if choice.path is None or choice.problem or engine.version(choice.path) == version:
             return {panel.found: gr.skip()}  # of a problem whoever generates is told
         view.begin(request.session_hash, loaded)  # what is being loaded was the file before
         return view.show(choice, uploads, is_new=False, news=f"{Path(choice.name).name} changed: read again.")
 
-    for images in (parts.images, parts.edit.images):
-        images.generate.click(look_again, [*view.session, panel.version], view.outputs, **AT_ONCE)
+    for run in runs:
+        run.then(look_again, [*view.session, panel.version], view.outputs, **AT_ONCE)

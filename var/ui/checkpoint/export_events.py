@@ -1,9 +1,11 @@
 """What happens on Export."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from ...engine.exports import (
     EXPORT_QUEUE,
@@ -14,12 +16,14 @@ from ...engine.exports import (
     remove_folder,
     written_bytes,
 )
-from ...engine.jobs import Job
 from ...engine.models import Loading
+from ...engine.tasks import Task
+from ...errors import USER_ERRORS, error_text
 from ..events import AT_ONCE, QUIET, hear_of
-from ..html import FAILED, USER_ERRORS, error_banner, error_text
+from ..html import FAILED, error_banner
 from ..options import PageOptions
-from ..parts import Parts, Updates
+from ..parts import Parts
+from ..runs import Updates
 from .export_panel import exported_html, writing_html
 from .panel import folders_of
 from .view import CheckpointView
@@ -38,23 +42,26 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
             panel.progress: writing_html(0, 0),
         }
 
-    def run(asked: tuple[str, str, dict[str, str], str | None, Loading], before: str | None) -> Iterator[Updates]:
+    async def run(
+        asked: tuple[str, str, dict[str, str], str | None, Loading], before: str | None
+    ) -> AsyncIterator[Updates]:
         format_name, dtype, uploads, loaded, loading = asked
         remove_folder(before)
         if not options.exports:
             return
-        path, folder = None, new_folder()
+        path, folder = None, new_folder(get_upload_folder())
         yield {panel.folder: str(folder)}
         try:
-            path = parts.catalog.resolve(loaded, uploads)
+            path = await asyncio.to_thread(parts.catalog.resolve, loaded, uploads)
             order = ExportOrder(loaded or path.name, path, format_name, dtype, loading)
             order.check()
-            pair = parts.holder.open(path, Loading(loading.weights, folders=folders_of(uploads)))
+            whole = Loading(loading.weights, folders=folders_of(uploads))
+            pair = await asyncio.to_thread(parts.engine.open, path, whole)
             total = expected_bytes(pair, dtype)
-            job = Job(lambda _: export(order, pair, folder))
-            for _ in job.watch():
+            task = Task(lambda _: export(order, pair, folder))
+            async for _ in task.watch():
                 yield {panel.progress: writing_html(written_bytes(folder), total)}
-            exported = job.result()
+            exported = task.result()
         except USER_ERRORS as error:
             remove_folder(folder)
             yield {panel.progress: error_banner(error_text(error, path, loaded))}

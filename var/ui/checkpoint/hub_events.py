@@ -1,21 +1,22 @@
 """What happens on downloading a checkpoint from the Hugging Face Hub."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
 
-from ...engine.jobs import CancelledError, Job, Report
 from ...engine.models import Loading
-from ...engine.queue import StopSignals
+from ...engine.tasks import CancelledError, Report, StopSignals, Task
+from ...errors import USER_ERRORS, error_text
 from ...hub.addresses import parse_address
 from ...hub.download import Access, cached_address, download
 from ...hub.known_models import find_known
 from ..events import AGAIN, AT_ONCE, LATER, QUIET, hear_of
-from ..html import FAILED, USER_ERRORS, error_banner, error_text
+from ..html import FAILED, error_banner
 from ..options import GB, PageOptions
-from ..parts import Parts, Updates
+from ..parts import Parts
+from ..runs import Updates
 from .card import meter_html
 from .hub_panel import about_html, progress_html
 from .panel import add_file
@@ -41,15 +42,15 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
             parts.checkpoint.problem: "",
         }
 
-    def run(text: str, request: gr.Request) -> Iterator[Updates]:
+    async def run(text: str, request: gr.Request) -> AsyncIterator[Updates]:
         """Download a checkpoint and the VQVAE that belongs to it."""
         if not options.hub:
             return
-        job = Job(lambda report: fetch(text or "", access, report), signals.of(request.session_hash))
-        for done, total in job.watch():
+        task = Task(lambda report: fetch(text or "", access, report), signals.of(request.session_hash))
+        async for done, total in task.watch():
             yield {panel.progress: progress_html(done, total)}
         try:
-            name, path = job.result()
+            name, path = task.result()
         except CancelledError:
             yield {panel.progress: '<div class="progress"><p>Cancelled. What came so far is kept.</p></div>'}
             return
@@ -58,13 +59,13 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
             return
         yield {panel.progress: meter_html("Downloaded", 1, 1), panel.arrived: (name, str(path))}
 
-    def choose_it(
+    async def choose_it(
         arrived: tuple[str, str] | None,
         uploads: dict[str, str],
         loaded: str | None,
         loading: Loading,
         request: gr.Request,
-    ) -> Iterator[Updates]:
+    ) -> AsyncIterator[Updates]:
         """Choose what was downloaded, in the session as it is by now."""
         if arrived is None:
             yield {parts.checkpoint.found: gr.skip()}
@@ -72,7 +73,8 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
         name, with_file = add_file(uploads, *arrived)
         is_latest = view.begin(request.session_hash, name)
         yield {parts.checkpoint.uploads: with_file}
-        yield from view.take(name, with_file, loaded, loading, replace(loading, weights=None), is_latest)
+        async for updates in view.take(name, with_file, loaded, loading, replace(loading, weights=None), is_latest):
+            yield updates
 
     def end() -> Updates:
         return {panel.download: gr.update(interactive=True), panel.cancel: gr.update(interactive=False)}

@@ -1,5 +1,6 @@
 """Top left of the page: choose, upload or download a checkpoint, and see what was found in it."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +11,10 @@ import gradio as gr
 from ...checkpoints.folder import describe_entry
 from ...engine.catalog import Catalog
 from ...engine.description import Description
-from ...engine.models import Loading, ModelHolder, TooLargeError
-from ..html import USER_ERRORS, error_banner, error_text, hint_line
+from ...engine.engine import Engine
+from ...engine.models import Loading, TooLargeError
+from ...errors import USER_ERRORS, error_text
+from ..html import error_banner, hint_line
 from ..static import read_script
 from ..unchecked import Dropdown, Radio
 from .card import details_html, summary_html
@@ -82,12 +85,12 @@ class Choice:
     loading: Loading = Loading()
 
 
-def create_checkpoint_panel(catalog: Catalog, holder: ModelHolder, first: Choice, uploads: bool) -> CheckpointPanel:
+def create_checkpoint_panel(catalog: Catalog, engine: Engine, first: Choice, uploads: bool) -> CheckpointPanel:
     """Lay out the panel.
 
     Args:
         catalog: the names to choose from.
-        holder: the server's models.
+        engine: describes and loads them.
         first: the checkpoint that the page opens with.
         uploads: whether visitors may upload.
     """
@@ -107,11 +110,11 @@ def create_checkpoint_panel(catalog: Catalog, holder: ModelHolder, first: Choice
         elem_id="upload",
         elem_classes="drop-line",
     )
-    found = gr.HTML(found_html(first, catalog, holder), js_on_load=read_script("list"), elem_id="found")
+    found = gr.HTML(found_html(first, catalog, engine), js_on_load=read_script("list"), elem_id="found")
     problem = gr.HTML(error_banner(first.problem) if first.problem else "", elem_id="checkpoint-problem")
     offer = gr.Button("", visible=False, elem_id="offer")
     with gr.Accordion("Details", open=False, visible=there, elem_id="details", elem_classes="fold") as details_group:
-        details = gr.HTML(details_of(first, holder), js_on_load=KEEP_UNFOLDED, elem_id="facts")
+        details = gr.HTML(details_of(first, engine), js_on_load=KEEP_UNFOLDED, elem_id="facts")
         weights = Radio(
             WEIGHTS, value="ema", label="Weights", info="The file has both.", visible=False, elem_id="weights"
         )
@@ -138,19 +141,19 @@ def create_checkpoint_panel(catalog: Catalog, holder: ModelHolder, first: Choice
         loaded=gr.State(first.name if there else None),
         loading=gr.State(Loading()),
         refused=gr.State(None),
-        version=gr.State(holder.version(first.path) if first.path else None),
+        version=gr.State(engine.version(first.path) if first.path else None),
     )
 
 
 def choose(
-    catalog: Catalog, holder: ModelHolder, name: str | None, uploads: Mapping[str, str], loading: Loading | None = None
+    catalog: Catalog, engine: Engine, name: str | None, uploads: Mapping[str, str], loading: Loading | None = None
 ) -> Choice:
     """Look into a checkpoint; what is wrong with it becomes a message."""
     loading = replace(loading or Loading(), folders=folders_of(uploads))
     path = None
     try:
         path = catalog.resolve(name, uploads)
-        return Choice(name, holder.describe(path, loading), None, None, path, loading)
+        return Choice(name, engine.describe(path, loading), None, None, path, loading)
     except USER_ERRORS as error:
         text = error_text(error, path, name)
         for folder in loading.folders:  # where uploads lie means nothing to the user
@@ -159,10 +162,17 @@ def choose(
         return Choice(name, None, text, offer, path, loading)
 
 
-def first_choice(catalog: Catalog, holder: ModelHolder) -> Choice:
+async def look_into(
+    catalog: Catalog, engine: Engine, name: str | None, uploads: Mapping[str, str], loading: Loading | None = None
+) -> Choice:
+    """Look into a checkpoint as `choose` does, beside whatever else the server does."""
+    return await asyncio.to_thread(choose, catalog, engine, name, uploads, loading)
+
+
+def first_choice(catalog: Catalog, engine: Engine) -> Choice:
     """Look into the default checkpoint; an empty folder is no problem, it leaves the choice open."""
     name = catalog.default()
-    return choose(catalog, holder, name, {}) if name else Choice(None, None, None)
+    return choose(catalog, engine, name, {}) if name else Choice(None, None, None)
 
 
 def add_file(uploads: Mapping[str, str], name: str, path: str) -> tuple[str, dict[str, str]]:
@@ -187,18 +197,18 @@ def kind_of(path: Path) -> str:
         return "other"
 
 
-def found_html(choice: Choice, catalog: Catalog, holder: ModelHolder, news: str = "") -> str:
+def found_html(choice: Choice, catalog: Catalog, engine: Engine, news: str = "") -> str:
     """Return the lines below the checkpoint."""
     if choice.description is not None:
-        return summary_html(choice.description, holder.resident(choice.path, choice.loading), news)
+        return summary_html(choice.description, engine.resident(choice.path, choice.loading), news)
     return hint_line(catalog.empty_message() if choice.name is None else "Choose another checkpoint, or upload one.")
 
 
-def details_of(choice: Choice, holder: ModelHolder) -> str:
+def details_of(choice: Choice, engine: Engine) -> str:
     """Return everything that is known of the checkpoint."""
     if choice.description is None:
         return ""
-    return details_html(choice.description, holder.resident(choice.path, choice.loading), holder.free_bytes())
+    return details_html(choice.description, engine.resident(choice.path, choice.loading), engine.free_bytes())
 
 
 def dropdown_update(catalog: Catalog, uploads: Mapping[str, str], name: str | None) -> dict[str, Any]:

@@ -1,16 +1,19 @@
 """Shows a session its checkpoint: what the panel's components become when one is looked into, refused or loaded."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import gradio as gr
 
+from ...engine.events import Ready
 from ...engine.models import Loading
-from ..html import USER_ERRORS, error_banner, status_line
-from ..parts import Parts, Updates
+from ..html import error_banner, status_line
+from ..parts import Parts
+from ..runs import Updates
 from ..settings.panel import settings_updates
 from ..settings.sampling import scale_range
-from .panel import Choice, choose, details_of, dropdown_update, found_html
+from .panel import Choice, choose, details_of, dropdown_update, found_html, look_into
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +78,7 @@ class CheckpointView:
         """The session is over."""
         self._asked.pop(session, None)
 
-    def take(
+    async def take(
         self,
         name: str,
         uploads: dict[str, str],
@@ -83,7 +86,7 @@ class CheckpointView:
         before: Loading,
         loading: Loading,
         is_latest: Callable[[], bool],
-    ) -> Iterator[Updates]:
+    ) -> AsyncIterator[Updates]:
         """Look into a checkpoint, show it, and load it unless the model is busy; or say why not.
 
         Args:
@@ -95,30 +98,29 @@ class CheckpointView:
             is_latest: of `begin`.
         """
         parts = self._parts
-        choice = choose(parts.catalog, parts.holder, name, uploads, loading)
+        choice = await look_into(parts.catalog, parts.engine, name, uploads, loading)
         if not is_latest():
             return
         if choice.problem:
-            yield self.refuse(choice, uploads, loaded, before)
+            yield await asyncio.to_thread(self.refuse, choice, uploads, loaded, before)
             return
-        yield self.show(choice, uploads, is_new=name != loaded, is_first=loaded is None)
-        yield from self.load(choice, is_latest)
+        yield await asyncio.to_thread(self.show, choice, uploads, name != loaded, loaded is None)
+        async for updates in self.load(choice, is_latest):
+            yield updates
 
-    def load(self, choice: Choice, is_latest: Callable[[], bool]) -> Iterator[Updates]:
+    async def load(self, choice: Choice, is_latest: Callable[[], bool]) -> AsyncIterator[Updates]:
         """Load a checkpoint ahead of its use, unless the model is busy, and show what it takes."""
         panel, parts = self._parts.checkpoint, self._parts
-        if parts.holder.resident(choice.path, choice.loading) is not None:
+        if parts.engine.resident(choice.path, choice.loading) is not None:
             return
-        try:
-            parts.holder.prepare(choice.path, choice.loading)
-        except USER_ERRORS:
-            return  # it changed in this moment; whoever generates with it is told
+        async for event in parts.engine.prepare(choice.path, choice.loading).events():
+            if isinstance(event, Ready):
+                break  # it goes on to practise
         if is_latest():
             yield {
-                panel.found: found_html(choice, parts.catalog, parts.holder),
-                panel.details: details_of(choice, parts.holder),
+                panel.found: found_html(choice, parts.catalog, parts.engine),
+                panel.details: details_of(choice, parts.engine),
             }
-            parts.holder.practise(choice.path, choice.loading)
             yield {panel.found: gr.skip()}  # what comes last is sent once more when this ends
 
     def show(
@@ -136,11 +138,11 @@ class CheckpointView:
         parts, panel, settings = self._parts, self._parts.checkpoint, self._parts.settings
         updates = {
             panel.choice: dropdown_update(parts.catalog, uploads, choice.name),
-            panel.found: found_html(choice, parts.catalog, parts.holder, news),
+            panel.found: found_html(choice, parts.catalog, parts.engine, news),
             panel.problem: "",
             panel.offer: gr.update(visible=False),
             panel.details_group: gr.update(visible=True),
-            panel.details: details_of(choice, parts.holder),
+            panel.details: details_of(choice, parts.engine),
             panel.weights: gr.update(
                 visible=choice.description.weights is not None, value=choice.description.weights or "ema"
             ),
@@ -149,7 +151,7 @@ class CheckpointView:
             panel.loaded: choice.name,
             panel.loading: choice.loading,
             panel.refused: None,
-            panel.version: parts.holder.version(choice.path),
+            panel.version: parts.engine.version(choice.path),
             parts.export.group: gr.update(visible=parts.export.allowed),
         }
         if is_new:
@@ -163,10 +165,10 @@ class CheckpointView:
     def refuse(self, choice: Choice, uploads: dict[str, str], loaded: str | None, before: Loading) -> Updates:
         """Say what is wrong, and leave the checkpoint that was there before in place."""
         parts, panel = self._parts, self._parts.checkpoint
-        kept = choose(parts.catalog, parts.holder, loaded, uploads, before) if loaded else Choice(None, None, None)
+        kept = choose(parts.catalog, parts.engine, loaded, uploads, before) if loaded else Choice(None, None, None)
         return {
             panel.choice: dropdown_update(parts.catalog, uploads, kept.name),
-            panel.found: found_html(kept, parts.catalog, parts.holder),
+            panel.found: found_html(kept, parts.catalog, parts.engine),
             panel.problem: error_banner(choice.problem),
             panel.offer: gr.update(visible=choice.offer is not None, value=f"Load in {choice.offer}"),
             panel.refused: (choice.name, choice.offer),

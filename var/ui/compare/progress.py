@@ -1,7 +1,7 @@
 """A comparison in progress, as the page shows it: how far it is, the images so far, and in the end all of them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ...sampling.steps import share_done
 from ..history.kept_runs import KeptRun, Source, thumbnail
 from ..html import counted, status_line
 from ..images.panel import Folder
-from ..parts import Updates
+from ..runs import Updates
 from .grid import ShownImage, grid_html
 from .panel import ComparePanel, failures_html, progress_html
 
@@ -36,7 +36,8 @@ class Drawing:
         self._panel = panel
         self._comparison = comparison
         self._folder = Folder(panel.grid.GRADIO_CACHE)
-        self._images: list[ShownImage] = []
+        self.images: list[ShownImage] = []
+        self.begun = False
         self._batch_ends = batch_ends(comparison.cells)
         self._step: BatchStep | None = None
         self._num_drawn = -1  # results that the grid shows
@@ -44,7 +45,7 @@ class Drawing:
 
     def start(self) -> Updates:
         """The empty grid."""
-        panel = self._panel
+        panel, self.begun = self._panel, True
         return self.progress() | {
             panel.picture: button_update(None),
             panel.bundle: button_update(None),
@@ -65,23 +66,23 @@ class Drawing:
         self.results.append(result)
         if result.image is not None:
             label = cell_label(result.cell, self._comparison.axes)
-            path = self._folder.path(image_name(len(self._images), result.recipe, label))
+            path = self._folder.path(image_name(len(self.images), result.recipe, label))
             save_png(path, result.image, result.recipe)
             self._panel.grid.move_resource_to_block_cache(path)  # so that it is deleted when it is old
-            self._images.append(ShownImage(result.cell.place, label, path, result.recipe))
+            self.images.append(ShownImage(result.cell.place, label, path, result.recipe))
 
     def progress(self) -> Updates:
         """The images so far, and the scale of those in progress."""
         self._drawn = time.perf_counter()
         cells, done, step = self._comparison.cells, len(self.results), self._step
-        made = len(self._images)
+        made = len(self.images)
         remarks = []
         if len({cell.model for cell in cells}) > 1:
             remarks.append(cells[min(done, len(cells) - 1)].model.checkpoint)
         if step:
             made += share_done(step.patch_nums, step.scale_index) * len(step.cells)
             remarks.append(f"scale {step.scale_index + 1} of {len(step.patch_nums)}")
-        failed = done - len(self._images)
+        failed = done - len(self.images)
         share = made / (len(cells) - failed) if made else 0.0
         left = (self._drawn - self._start) * (1 - share) / share if share >= EARLIEST_ESTIMATE else None
         updates = {self._panel.status: progress_html(done, len(cells), (made + failed) / len(cells), left, remarks)}
@@ -90,33 +91,37 @@ class Drawing:
             updates[self._panel.grid] = self._grid(running=True)
         return updates
 
+    @property
+    def first_pair(self) -> tuple[int | None, int | None]:
+        """The two images that are put side by side at first, by their numbers."""
+        return (0, min(1, len(self.images) - 1)) if self.images else (None, None)
+
     def finish(self, *, stopped: bool) -> Updates:
         """What was made."""
-        panel, count = self._panel, len(self._images)
+        panel, count = self._panel, len(self.images)
         total = len(self._comparison.cells)
         seconds = time.perf_counter() - self._start
         line = status_line(f"{counted(count)} in {seconds:.1f} s")
         if stopped and len(self.results) < total:
             line = status_line("Stopped", f"{count} of {total} images are done")
-        choices = [(image.label, number) for number, image in enumerate(self._images)]
+        choices = [(image.label, number) for number, image in enumerate(self.images)]
         reasons = [result.error for result in self.results if result.error]
         return {
             panel.status: line,
             panel.grid: self._grid(running=False),
             panel.failures: failures_html(reasons),
-            panel.shown: tuple(self._images),
-            panel.first: gr.update(choices=choices, value=0 if choices else None),
-            panel.second: gr.update(choices=choices, value=min(1, count - 1) if choices else None),
+            panel.shown: tuple(self.images),
+            panel.first: gr.update(choices=choices, value=self.first_pair[0]),
+            panel.second: gr.update(choices=choices, value=self.first_pair[1]),
         }
 
-    def kept_run(self, source_of: Callable[[ModelChoice], Source]) -> KeptRun | None:
+    def kept_run(self, sources: Mapping[ModelChoice, Source]) -> KeptRun | None:
         """What the history keeps: the images in the order of the grid; None where there are none."""
-        if not self._images:
+        if not self.images:
             return None
         made = [result for result in self.results if result.image is not None]
-        pairs = sorted(zip(made, self._images, strict=True), key=lambda pair: pair[1].place[::-1])
+        pairs = sorted(zip(made, self.images, strict=True), key=lambda pair: pair[1].place[::-1])
         made, shown = zip(*pairs, strict=True)
-        sources = {model: source_of(model) for model in {result.cell.model for result in made}}
         path = self._folder.path("thumbnail.jpg")
         thumbnail([result.image for result in made]).save(path)
         return KeptRun(
@@ -131,7 +136,7 @@ class Drawing:
 
     def _grid(self, *, running: bool) -> str:
         failed = {result.cell.place for result in self.results if result.error}
-        return grid_html(self._comparison.axes, self._images, failed, running=running)
+        return grid_html(self._comparison.axes, self.images, failed, running=running)
 
 
 def button_update(path: Path | None) -> dict[str, Any]:

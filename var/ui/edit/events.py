@@ -7,14 +7,16 @@ import gradio as gr
 from PIL import Image, ImageOps
 
 from ...engine.runs import Edit
+from ...errors import USER_ERRORS, error_text
 from ...pictures.files import open_image
 from ..checkpoint.view import CheckpointView
 from ..events import AT_ONCE
 from ..history.kept_runs import KeptRun
-from ..html import USER_ERRORS, error_banner, error_text, status_line
+from ..html import error_banner, status_line
 from ..images.generate import Editing, wire_generation
 from ..images.panel import replaced_updates
-from ..parts import Parts, Updates
+from ..parts import Parts
+from ..runs import Updates
 from ..settings.fill import fill_from
 from ..settings.restore import from_recipe, varied
 from .paint import kept_part, value_of

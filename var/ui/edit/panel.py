@@ -11,10 +11,7 @@ from ..settings.sampling import scale_range
 from ..unchecked import Slider
 from .paint import create_painter
 
-EXPLANATION = (
-    "What you paint is generated again, with the classes and settings on this page. "
-    "The rest stays, as the VQVAE sees it."
-)
+EXPLANATION = "What you paint is generated again, with the classes and settings on this page. The rest stays as it is."
 NO_IMAGE = "Choose an image first"
 
 

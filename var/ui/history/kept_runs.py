@@ -1,12 +1,12 @@
 """The runs of a session: what is kept of each, and how much."""
 
+from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
 
 from PIL import Image
-from torch import Tensor
 
 from ...engine.models import Loading
 from ...outputs.recipe import Recipe, caption, name_of
@@ -14,7 +14,6 @@ from ...pictures.pixels import contact_sheet
 from ..html import counted
 
 MOST_RUNS = 50
-MOST_LATENT_BYTES = 64 << 20  # of a session, in main memory
 THUMBNAIL_SIDE = 256
 MOST_THUMBNAIL_COLUMNS = 4
 MOST_NAMES = 3
@@ -43,7 +42,7 @@ class KeptRun:
         sources: one an image; they differ where checkpoints were compared.
         files: one PNG an image, at a place that Gradio serves.
         recipes: one an image.
-        latents: one an image, float (1, S, C, N, N), from which its scales are decoded; None where these are not kept.
+        tokens: one an image, of all its scales joined, from which these are decoded; None where they are not kept.
         thumbnail: a picture of the first images.
         title: what was compared; "" where nothing was.
         labels: what tells each image of a comparison from the others; () where class and seed do.
@@ -52,7 +51,7 @@ class KeptRun:
     sources: tuple[Source, ...]
     files: tuple[str, ...]
     recipes: tuple[Recipe, ...]
-    latents: tuple[Tensor | None, ...]
+    tokens: tuple[array | None, ...]
     thumbnail: str
     title: str = ""
     labels: tuple[str, ...] = ()
@@ -61,11 +60,6 @@ class KeptRun:
     def shown(self) -> list[tuple[str, str]]:
         """What a gallery shows: each image with its caption."""
         return list(zip(self.files, self.labels or map(caption, self.recipes), strict=True))
-
-    @property
-    def latent_bytes(self) -> int:
-        """Size of what is kept in memory."""
-        return sum(latent.nbytes for latent in self.latents if latent is not None)
 
     @property
     def caption(self) -> str:
@@ -85,11 +79,7 @@ class KeptRun:
 
 def keep(runs: Sequence[KeptRun], run: KeptRun) -> list[KeptRun]:
     """Return a session's runs with another one, the newest first, and no more than may be kept."""
-    kept, left = [], MOST_LATENT_BYTES
-    for old in [run, *runs][:MOST_RUNS]:
-        left -= old.latent_bytes
-        kept.append(old if left >= 0 else replace(old, latents=(None,) * len(old.recipes)))
-    return kept
+    return [run, *runs][:MOST_RUNS]
 
 
 def thumbnail(images: Sequence[Image.Image]) -> Image.Image:

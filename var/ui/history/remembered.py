@@ -13,10 +13,10 @@ from ...engine.catalog import Catalog
 from ...engine.models import Loading
 from ...engine.runs import MOST_IMAGES
 from ...engine.uploads import Uploads
+from ...errors import USER_ERRORS
 from ...outputs.recipe import from_png
 from ...text import clean_name
 from ..checkpoint.panel import folders_of
-from ..html import USER_ERRORS
 from ..settings.links import from_query
 from ..settings.restore import Wanted
 from .kept_runs import MOST_RUNS, KeptRun, Source

@@ -9,7 +9,8 @@ import gradio as gr
 from ..checkpoint.panel import dropdown_update
 from ..events import AT_ONCE
 from ..images.picked import shown_run
-from ..parts import Parts, Updates
+from ..parts import Parts
+from ..runs import Updates
 from ..settings.fill import values_from
 from ..settings.links import link_values, to_query
 from .remembered import from_text, to_text

@@ -1,6 +1,7 @@
 """The images of a run in progress as the gallery shows them, and the files behind them."""
 
-from ...engine.runs import Frame, Order
+from ...engine.events import Finished, Scale
+from ...engine.runs import Order
 from ...outputs.recipe import caption
 from ..history.kept_runs import KeptRun, Source, thumbnail
 from .panel import Folder
@@ -13,51 +14,46 @@ class ShownImages:
 
     Args:
         folder: for the files.
-        frame: the first of the run.
     """
 
-    def __init__(self, folder: Folder, frame: Frame) -> None:
+    def __init__(self, folder: Folder) -> None:
+        self.finished: list[Finished] = []
         self._folder = folder
-        self._finished: list[str] = []
+        self._files: list[str] = []  # of the finished images
         self._previews: list[str] = []
         self._begun = False
-        self._empty = folder.write_empty(frame.recipes[0].image_size)
 
-    def update(self, frame: Frame) -> Shown | None:
-        """Return the images as they are now; None where nothing new is to be seen."""
-        num_before = len(self._finished)
-        self._write_finished(frame)
-        if len(self._finished) == num_before and not frame.previews and self._begun:
+    def update(self, scale: Scale) -> Shown | None:
+        """Take in one more scale; returns the images as they are now, None where nothing new is to be seen."""
+        for finished in scale.finished:
+            self.finished.append(finished)
+            self._files.append(self._folder.write_image(finished.image, finished.recipe))
+        if not scale.finished and not scale.previews and self._begun:
             return None
-        coming = frame.recipes[len(self._finished) :]
+        coming = scale.recipes[len(self._files) :]
         new = [
-            self._folder.write_preview(image, recipe, frame.scale_index)
-            for image, recipe in zip(frame.previews, coming, strict=False)
+            self._folder.write_preview(image, recipe, scale.scale_index)
+            for image, recipe in zip(scale.previews, coming, strict=False)
         ]
         # An image for which there was no time this time stays as it was.
-        self._previews = new + self._previews[len(new) :] if len(self._finished) == num_before else []
+        self._previews = new if scale.finished else new + self._previews[len(new) :]
         self._begun = True
-        files = self._finished + self._previews
-        files += [self._empty] * (len(frame.recipes) - len(files))
-        return list(zip(files, map(caption, frame.recipes), strict=True))
+        files = self._files + self._previews
+        files += [self._folder.write_empty(scale.recipes[0].image_size)] * (len(scale.recipes) - len(files))
+        return list(zip(files, map(caption, scale.recipes), strict=True))
 
-    def previews(self, frame: Frame) -> Shown:
+    def previews(self, scale: Scale) -> Shown:
         """Return what was seen of the images in progress, each with its caption."""
-        return list(zip(self._previews, map(caption, frame.recipes[len(self._finished) :]), strict=False))
+        return list(zip(self._previews, map(caption, scale.recipes[len(self._files) :]), strict=False))
 
-    def kept_run(self, frame: Frame, order: Order, checkpoint: str) -> KeptRun:
-        """Write what is finished, and return what is kept of it; `checkpoint` is its name in the list."""
-        self._write_finished(frame)
+    def kept_run(self, order: Order) -> KeptRun:
+        """Return what is kept of the finished images."""
         path = self._folder.path("thumbnail.jpg")
-        thumbnail([finished.image for finished in frame.finished]).save(path)
+        thumbnail([finished.image for finished in self.finished]).save(path)
         return KeptRun(
-            (Source(checkpoint, order.path, order.loading),) * len(frame.finished),
-            tuple(self._finished),
-            tuple(finished.recipe for finished in frame.finished),
-            tuple(finished.latents for finished in frame.finished),
+            (Source(order.name, order.path, order.loading),) * len(self.finished),
+            tuple(self._files),
+            tuple(finished.recipe for finished in self.finished),
+            tuple(finished.tokens for finished in self.finished),
             path,
         )
-
-    def _write_finished(self, frame: Frame) -> None:
-        for finished in frame.finished[len(self._finished) :]:
-            self._finished.append(self._folder.write_image(finished.image, finished.recipe))

@@ -1,23 +1,24 @@
 """What can be done with an image that is made: its settings, its scales, files; and with a run of the history."""
 
-from collections.abc import Iterator
-from contextlib import closing
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import gradio as gr
-import torch
 from PIL import Image
 
-from ...engine.models import ModelHolder
+from ...engine.events import Failed, FilmFrame, Waiting
+from ...engine.films import FilmOrder
+from ...errors import USER_ERRORS, error_text
 from ...outputs.zip import write_bundle
 from ...pictures.animation import save_animation
 from ...pictures.sheets import DARK, LIGHT, film_strip
-from ...pipeline import Result
 from ..checkpoint.view import CheckpointView
-from ..events import AT_ONCE, EACH, IN_TURN, hear_of
+from ..events import AT_ONCE, BESIDE, EACH, hear_of
 from ..history.kept_runs import KeptRun
-from ..html import USER_ERRORS, error_banner, error_text, status_line
-from ..parts import Parts, Updates
+from ..html import FAILED, error_banner, runs_before, status_line
+from ..parts import Parts
+from ..runs import Updates
 from ..settings.fill import fill_from
 from ..settings.restore import Wanted, from_recipe, varied
 from .panel import Folder, ImagesPanel, file_stem, picked_html, picked_updates, shown_updates
@@ -66,29 +67,42 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
     def vary(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Wanted:
         return varied(reuse(run, index, name, uploads))
 
-    def show_scales(
+    async def show_scales(
         run: KeptRun | None, index: int | None, filmed: str | None, is_dark: bool, is_narrow: bool
-    ) -> Iterator[Updates]:
+    ) -> AsyncIterator[Updates]:
         """Show the scales of the image, or hide them where they are shown."""
         if run is None or index is None or run.files[index] == filmed:
             yield {panel.strip: None, panel.animation: None, panel.filmed: None}
             return
         scales: list[Image.Image] = []
         try:
-            with closing(film_of(parts.holder, run, index)) as film:
-                for image, patch_nums in film:
-                    scales.append(image)
-                    yield {panel.picked_text: picked_html(f"Decoding scale {len(scales)} of {len(patch_nums)} …")}
+            job = parts.engine.submit(await asyncio.to_thread(film_order, run, index))
         except USER_ERRORS as error:
-            source = run.sources[index]
-            problem = error_banner(error_text(error, source.path, source.checkpoint))
-            yield {panel.problem: problem}
+            yield {panel.problem: error_banner(error_text(error))}
+            return
+        try:
+            async for event in job.events():
+                if isinstance(event, Waiting) and event.before:
+                    yield {panel.picked_text: picked_html(f"Scales wait: {runs_before(event.before)}")}
+                elif isinstance(event, FilmFrame):
+                    scales.append(event.image)
+                    text = f"Decoding scale {len(scales)} of {len(event.patch_nums)} …"
+                    yield {panel.picked_text: picked_html(text)}
+                    patch_nums = event.patch_nums
+        finally:
+            parts.engine.stop(job)
+        if isinstance(event, Failed):
+            yield {panel.problem: error_banner(event.sentence or FAILED)}
             return
         stem, folder = file_stem(run.recipes[index]), Folder(panel.gallery.GRADIO_CACHE)
         strip, animation = folder.path(f"{stem}-scales.png"), folder.path(f"{stem}-scales.webp")
         columns = COLUMNS_ON_A_PHONE if is_narrow else None
-        film_strip(scales, patch_nums, columns, DARK if is_dark else LIGHT).save(strip)
-        save_animation(animation, scales)
+
+        def write() -> None:
+            film_strip(scales, patch_nums, columns, DARK if is_dark else LIGHT).save(strip)
+            save_animation(animation, scales)
+
+        await asyncio.to_thread(write)
         yield {
             panel.filmed: run.files[index],
             panel.strip: strip,
@@ -125,7 +139,7 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
         [panel.shown, panel.picked, panel.filmed, panel.is_dark, panel.is_narrow],
         [panel.filmed, panel.strip, panel.animation, panel.problem, panel.picked_text],
         js=HOW_IT_LOOKS,
-        **IN_TURN,
+        **BESIDE,
     ).then(
         show_film_of_picked,
         [panel.shown, panel.picked, panel.filmed],
@@ -171,39 +185,19 @@ def shown_run(panel: ImagesPanel, run: KeptRun, words: str) -> Updates:
     return updates | picked_updates(panel, run, None)
 
 
-def film_of(holder: ModelHolder, run: KeptRun, index: int) -> Iterator[tuple[Image.Image, tuple[int, ...]]]:
-    """Decode an image after each of its scales.
+def film_order(run: KeptRun, index: int) -> FilmOrder:
+    """Return the order for an image after each of its scales.
 
     Args:
-        holder: the server's model.
         run: what the image is of.
         index: which of its images.
 
-    Yields:
-        The image after a scale, and the sides of all token maps.
-
     Raises:
-        ValueError: the checkpoint is another one by now; or as `ModelHolder.use` does.
+        ValueError: its checkpoint is no longer in the list.
+        OSError: the image is no longer on the server.
     """
-    recipe, latents, source = run.recipes[index], run.latents[index], run.sources[index]
+    recipe, tokens, source = run.recipes[index], run.tokens[index], run.sources[index]
     if source.path is None:
         raise ValueError(f"{source.checkpoint} is no longer in the list, so the scales cannot be made again.")
-    with holder.use(source.path, source.loading) as pipeline:
-        if pipeline.checkpoint_hash != recipe.checkpoint_hash:
-            raise ValueError(
-                f"{source.checkpoint} changed since the image was made, so its scales cannot be made again."
-            )
-        if latents is None and recipe.edited:
-            raise ValueError(
-                "The scales of this image are no longer kept, and it cannot be made again: "
-                "it was made from another image. Edit that one again."
-            )
-        if latents is None:
-            result = holder.compute(lambda: pipeline(**recipe.arguments))
-        else:
-            image = Image.open(run.files[index]).convert("RGB")
-            tokens = torch.zeros(1, pipeline.var.config.num_tokens, dtype=torch.int64)
-            result = Result([image], tokens, latents.to(pipeline.device))
-        scales = pipeline.stream_film(result)
-        while (images := holder.compute(next, scales, None)) is not None:
-            yield images[0], pipeline.var.config.patch_nums
+    with Image.open(run.files[index]) as image:
+        return FilmOrder(source.path, source.checkpoint, image.convert("RGB"), recipe, tokens, source.loading)

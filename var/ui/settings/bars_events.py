@@ -8,7 +8,7 @@ import gradio as gr
 from ...outputs.recipe import option_names
 from ...sampling.options import CFG_CURVES
 from ..events import AT_ONCE, LATEST
-from ..parts import Updates
+from ..runs import Updates
 from .bars import CONTROLS, followed
 from .fill import values_from
 from .panel import SettingsPanel

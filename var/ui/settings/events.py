@@ -8,13 +8,15 @@ from typing import Any
 import gradio as gr
 
 from ...engine.runs import MOST_IMAGES
+from ...errors import USER_ERRORS, error_text
 from ...outputs.recipe import from_png, option_names
 from ..checkpoint.view import CheckpointView
 from ..events import AT_ONCE, LATEST, SETTLE
 from ..history.remembered import settings_from
-from ..html import USER_ERRORS, error_text, hint_line
 from ..html import counted as counted_images
-from ..parts import Parts, Updates
+from ..html import hint_line
+from ..parts import Parts
+from ..runs import Updates
 from . import classes
 from . import counters as counts
 from . import panel as settings_panel

@@ -6,14 +6,15 @@ from typing import Any
 
 import gradio as gr
 
-from ...device import DTYPES
 from ...engine.description import Description
-from ...engine.models import Loading, ModelHolder
+from ...engine.engine import Engine
+from ...engine.models import Loading
 from ..checkpoint.panel import choose
 from ..checkpoint.view import CheckpointView
 from ..events import AT_ONCE
 from ..html import hint_line, notice_banner, status_line
-from ..parts import Parts, Updates
+from ..parts import Parts
+from ..runs import Updates
 from . import panel as settings_panel
 from . import sampling as sampling_controls
 from .restore import Wanted, fitted
@@ -31,11 +32,11 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
         if wanted is None or wanted.checkpoint is None:
             return nothing
         weights = "raw" if wanted.weights == "raw" else None
-        asked = replace(loading, weights=weights, dtype=dtype_for(wanted, parts.holder, loading))
+        asked = replace(loading, weights=weights, dtype=dtype_for(wanted, parts.engine, loading))
         if wanted.checkpoint == loaded and asked == loading:
             return nothing
         view.begin(request.session_hash, wanted.checkpoint)  # whatever is being looked into is no longer wanted
-        choice = choose(parts.catalog, parts.holder, wanted.checkpoint, uploads, asked)
+        choice = choose(parts.catalog, parts.engine, wanted.checkpoint, uploads, asked)
         if choice.problem:
             return view.refuse(choice, uploads, loaded, loading)
         return view.show(choice, uploads, is_new=True, is_first=loaded is None)
@@ -51,7 +52,7 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
         description = describe(parts, data[parts.checkpoint.choice], data[parts.checkpoint.uploads])
         if wanted is None or description is None:
             return {wanted_state: None}
-        wanted = fitted(wanted, description, parts.holder.placement()[0].type)
+        wanted = fitted(wanted, description, parts.engine.placement().device)
         held = values_from(data, panel.controls) | wanted.values
         bars = sampling_controls.bars(description, held, wanted.values.get("by_scale"))
         updates = settings_panel.value_updates(panel, {**wanted.values, "by_scale": bars})
@@ -66,18 +67,17 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
     return selected.then(fill, asked, [*panel.shown(), *told, wanted_state], **AT_ONCE)
 
 
-def dtype_for(wanted: Wanted, holder: ModelHolder, loading: Loading) -> str | None:
+def dtype_for(wanted: Wanted, engine: Engine, loading: Loading) -> str | None:
     """Return the precision of `Loading` that makes an image again; the one of now where that does, or none can."""
-    device, dtype = holder.placement(loading)
-    if wanted.device != device.type or wanted.dtype is None or DTYPES[wanted.dtype] is dtype:
+    here = engine.placement(loading)
+    if wanted.device != here.device or wanted.dtype in (None, here.dtype):
         return loading.dtype
-    best = holder.placement()[1]
-    return None if DTYPES[wanted.dtype] is best else wanted.dtype
+    return None if wanted.dtype == engine.placement().dtype else wanted.dtype
 
 
 def describe(parts: Parts, name: str | None, uploads: Mapping[str, str]) -> Description | None:
     """Return what is known of a checkpoint; None where it cannot be used."""
-    return choose(parts.catalog, parts.holder, name, uploads).description
+    return choose(parts.catalog, parts.engine, name, uploads).description
 
 
 def values_from(data: Mapping[gr.blocks.Block, Any], controls: Mapping[str, gr.blocks.Block]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Work that takes minutes, in a thread of its own: how far it is, and how it is called off."""
 
+import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -10,14 +11,14 @@ INTERVAL = 0.25  # seconds between two looks
 
 
 class CancelledError(Exception):
-    """Raised inside of a job that was called off, and by its result."""
+    """Raised inside of a task that was called off, and by its result."""
 
 
-class Job(Generic[Value]):
+class Task(Generic[Value]):
     """A running call of a function.
 
     Args:
-        function: gets a function to report progress to; its reports end it once the job is called off.
+        function: gets a function to report progress to; its reports end it once the task is called off.
         cancelled: set from outside to call it off.
     """
 
@@ -29,10 +30,10 @@ class Job(Generic[Value]):
         self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
         self._thread.start()
 
-    def watch(self) -> Iterator[tuple[int, int]]:
-        """Yield what is done and the total, some times a second, until the job ends or is called off."""
+    async def watch(self) -> AsyncIterator[tuple[int, int]]:
+        """Yield what is done and the total, some times a second, until the task ends or is called off."""
         while self._thread.is_alive() and not self._cancelled.is_set():
-            self._thread.join(INTERVAL)
+            await asyncio.sleep(INTERVAL)
             yield self.done, self.total
 
     def result(self) -> Value:
@@ -54,3 +55,26 @@ class Job(Generic[Value]):
         if self._cancelled.is_set():
             raise CancelledError
         self.done, self.total = done, total
+
+
+class StopSignals:
+    """One stop signal a session, new for each run."""
+
+    def __init__(self) -> None:
+        self._signals: dict[str, threading.Event] = {}
+
+    def renew(self, session: str) -> None:
+        """Begin a run: forget an earlier stop."""
+        self._signals[session] = threading.Event()
+
+    def of(self, session: str) -> threading.Event:
+        """Return the signal of the session's run."""
+        return self._signals.setdefault(session, threading.Event())
+
+    def stop(self, session: str) -> None:
+        """Stop the session's run at its next block, or before it starts."""
+        self.of(session).set()
+
+    def leave(self, session: str) -> None:
+        """Stop and forget: the session is over."""
+        self._signals.pop(session, threading.Event()).set()
