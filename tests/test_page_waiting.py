@@ -10,6 +10,7 @@ from tiny import tiny_var_config, write_trainer_file
 
 from var import VARPipeline
 from var.outputs.recipe import from_png
+from var.ui import listeners
 from var.ui.checkpoint import panel as checkpoint_panel
 from var.ui.checkpoint.view import CheckpointView
 
@@ -217,6 +218,18 @@ def test_a_checkpoint_is_looked_into_while_somebody_computes(visit, other_run, c
     visitor.generate()
     path.unlink()
     assert from_png(visitor.images()[0]).checkpoint == "fruits64.pth" and "epoch 3" in visitor.text("found")
+
+
+def test_calls_of_sessions_that_nobody_has_leave_the_line(visit, address, other_run, monkeypatch):
+    monkeypatch.setattr(listeners, "LOOK_SECONDS", 0.1)
+    visitor = visit()
+    for _ in range(3):
+        called = visitor.page.request.post(f"{address}gradio_api/call/generate", data={"data": [[1], "", 1, 0, 4, 900, 0.95, False, 1, "ramp", 0, 0]})
+        assert called.ok
+    visitor.page.locator("#generate").click()
+    visitor.wait_for("status", "4 runs before yours")
+    monkeypatch.setattr(listeners, "MAX_SILENCE", 0)
+    visitor.wait_for("status", "1 run before yours")
 
 
 def test_who_unloads_during_a_run_holds_up_nobody(visit, other_run):

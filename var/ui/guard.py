@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..engine.uploads import UploadRefusedError, Uploads
+from .listeners import Listeners, Listening
 from .options import PageOptions
 from .server_folder import trim
 
@@ -90,8 +91,14 @@ class Guard:
         return None
 
 
-def guarding(uploads: Uploads, options: PageOptions) -> dict[str, Any]:
-    """Return the arguments of Gradio's app that put the guard before it, and delete uploads in time and at the end."""
+def guarding(uploads: Uploads, listeners: Listeners, options: PageOptions) -> dict[str, Any]:
+    """Return the arguments of Gradio's app that put the guard before it, and delete uploads in time and at the end.
+
+    Args:
+        uploads: takes what is uploaded.
+        listeners: is told who listens.
+        options: where the page is served.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
@@ -103,7 +110,8 @@ def guarding(uploads: Uploads, options: PageOptions) -> dict[str, Any]:
             uploads.remove_all()
 
     hosts = allowed_hosts(options.host, options.allowed_host, options.root_path)
-    return {"middleware": [Middleware(Guard, uploads=uploads, hosts=hosts)], "lifespan": lifespan}
+    before = [Middleware(Guard, uploads=uploads, hosts=hosts), Middleware(Listening, listeners=listeners)]
+    return {"middleware": before, "lifespan": lifespan}
 
 
 async def sweep(uploads: Uploads, app: Any) -> None:

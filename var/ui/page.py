@@ -27,6 +27,7 @@ from .history.visit import wire_memory, wire_reload
 from .images.generate import wire_generation, wire_shortcut
 from .images.panel import create_images_panel
 from .images.picked import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
+from .listeners import Listeners
 from .options import GB, PageOptions
 from .parts import Parts
 from .server_folder import UPLOADS
@@ -36,6 +37,8 @@ from .static import read_script
 from .theme import create_theme, growing_style, style_sheets
 
 COMPARE_TAB = "compare"
+# Sessions whose state is kept, a third of a megabyte each; the one not seen for longest goes first.
+MAX_SESSIONS = 1000
 TITLE = "VAR · images, scale by scale"
 LOOKING_SECONDS = 0.3  # at the files of the folder before the page is up; the rest is told later
 QUEUE_SECONDS = 0.01  # between two looks at the queue; Gradio's own 0.001 takes a fifth of the speed of two cores
@@ -66,6 +69,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
     catalog = Catalog(checkpoints, Uploads(Path(get_upload_folder()) / UPLOADS, limits))
     catalog.look_for(LOOKING_SECONDS)
     engine = Engine(checkpoints, device, options.keep)
+    listeners = Listeners()
     first = first_choice(catalog, engine)
     ready = first.description is not None
     status = "Ready" if ready else "Choose a checkpoint first"
@@ -94,6 +98,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         parts = Parts(
             catalog,
             engine,
+            listeners,
             checkpoint_panel,
             hub_panel,
             export_panel,
@@ -105,7 +110,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
             first,
         )
         # First, for a private handler's name would be taken from an endpoint that comes after it.
-        add_endpoints(catalog, engine, options)
+        add_endpoints(catalog, engine, listeners, options)
         view = wire_checkpoint(blocks, parts)
         wire_hub(blocks, parts, view, options)
         wire_export(parts, view, options)
@@ -122,7 +127,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         wire_changed_file(parts, view, [made, edited])
         wire_memory(parts, [made, edited, compared, view.uploaded])
     blocks._queue.sleep_when_free = QUEUE_SECONDS
-    blocks.uploads = catalog.uploads
+    blocks.uploads, blocks.listeners = catalog.uploads, listeners
     refuse_addresses(blocks)
     return blocks
 
@@ -146,6 +151,7 @@ def launch_options(page: gr.Blocks, options: PageOptions | None = None) -> dict[
         "css_paths": style_sheets(),
         "footer_links": ["api", "settings"],
         "run_history": False,
-        "app_kwargs": guarding(page.uploads, options),
+        "app_kwargs": guarding(page.uploads, page.listeners, options),
+        "state_session_capacity": MAX_SESSIONS,
         "max_file_size": round(options.largest_upload * GB),
     }

@@ -13,6 +13,7 @@ from .compare.panel import ComparePanel
 from .edit.panel import EditPanel
 from .history.panel import HistoryPanel
 from .images.panel import ImagesPanel
+from .listeners import Listeners
 from .settings.panel import SettingsPanel
 
 
@@ -23,12 +24,14 @@ class Parts:
     Args:
         catalog: the checkpoints that can be chosen.
         engine: computes.
+        listeners: who hears of it.
         checkpoint, hub, export, settings, images, edit, compare, history: the panels.
         first: the checkpoint that the page was laid out for.
     """
 
     catalog: Catalog
     engine: Engine
+    listeners: Listeners
     checkpoint: CheckpointPanel
     hub: HubPanel
     export: ExportPanel

@@ -14,6 +14,7 @@ from ..engine.queue import Job
 from ..engine.runs import Order
 from ..errors import USER_ERRORS, error_text
 from .html import FAILED, NOTHING, error_banner, loading_line, status_line, waiting_line
+from .listeners import Listeners
 from .settings.sampling import in_words
 
 Updates = dict[gr.blocks.Block, Any]
@@ -36,12 +37,16 @@ class RefusedError(Exception):
 class Run:
     """A session's run, from its click on.
 
+    Args:
+        session: its hash.
+
     Attributes:
         job: what the engine does for it; None before that has begun.
         is_stopped: whether the visitor pressed Stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, session: str | None) -> None:
+        self.session = session
         self.job: Job | None = None
         self.is_stopped = False
 
@@ -51,6 +56,7 @@ class TabRuns(ABC):
 
     Args:
         engine: carries them out.
+        listeners: who hears of them.
         status: where the tab says how far it is.
         problem: where it says what went wrong.
         start: its button that begins a run.
@@ -58,9 +64,15 @@ class TabRuns(ABC):
     """
 
     def __init__(
-        self, engine: Engine, status: gr.HTML, problem: gr.HTML, start: gr.Button, stop_button: gr.Button
+        self,
+        engine: Engine,
+        listeners: Listeners,
+        status: gr.HTML,
+        problem: gr.HTML,
+        start: gr.Button,
+        stop_button: gr.Button,
     ) -> None:
-        self.engine, self.status, self.problem = engine, status, problem
+        self.engine, self.listeners, self.status, self.problem = engine, listeners, status, problem
         self.start, self.stop_button = start, stop_button
         self._runs: dict[str, Run] = {}
 
@@ -78,7 +90,7 @@ class TabRuns(ABC):
         if session in self._runs:  # a second click before the page knew of the first
             yield skip
             return
-        run = self._runs[session] = Run()
+        run = self._runs[session] = Run(session)
         try:
             begun = {self.start: gr.update(interactive=False), self.stop_button: gr.update(interactive=True)}
             yield begun | {self.status: waiting_line(0), self.problem: ""} | self.begin(data)
@@ -104,7 +116,7 @@ class TabRuns(ABC):
         run.job = self.engine.submit(order)
         if run.is_stopped:
             self.engine.stop(run.job)
-        async for event in run.job.events():
+        async for event in self.listeners.events(self.engine, run.job, run.session):
             if isinstance(event, Waiting):
                 yield {self.status: waiting_line(event.before)}
             elif isinstance(event, LoadingModel):

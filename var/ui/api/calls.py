@@ -19,6 +19,7 @@ from ...engine.runs import Order
 from ...errors import USER_ERRORS, error_text
 from ...outputs.recipe import option_names
 from ...text import clean_name
+from ..listeners import Listeners
 
 FAILED_CALL = "Something went wrong on the server. Try again."
 
@@ -50,7 +51,9 @@ def as_error(sentence: str) -> gr.Error:
     return gr.Error(escape(sentence, quote=False), print_exception=False)
 
 
-async def events_of(engine: Engine, order: Order | ComparisonOrder) -> AsyncIterator[Event]:
+async def events_of(
+    engine: Engine, listeners: Listeners, request: gr.Request, order: Order | ComparisonOrder
+) -> AsyncIterator[Event]:
     """Have an order carried out, and hand out what is told; closed before its end it stops the job.
 
     Raises:
@@ -59,7 +62,7 @@ async def events_of(engine: Engine, order: Order | ComparisonOrder) -> AsyncIter
     """
     job = engine.submit(order)
     try:
-        async for event in job.events():
+        async for event in listeners.events(engine, job, request.session_hash):
             if isinstance(event, Failed):
                 raise as_error(event.sentence or FAILED_CALL)
             yield event

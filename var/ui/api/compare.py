@@ -16,21 +16,26 @@ from ...engine.comparisons import ComparisonOrder, ask, cell_label, write_files
 from ...engine.engine import Engine
 from ...pictures.sheets import DARK, LIGHT
 from ...sampling.options import SamplingOptions, is_whole
+from ..listeners import Listeners
 from ..options import PageOptions
 from .calls import api_errors, events_of, named_file, options_of, progress_info
 
 
-def compare_endpoint(catalog: Catalog, engine: Engine, options: PageOptions) -> Callable[..., Any]:
+def compare_endpoint(
+    catalog: Catalog, engine: Engine, listeners: Listeners, options: PageOptions
+) -> Callable[..., Any]:
     """Return the handler of `/compare`.
 
     Args:
         catalog: the checkpoints that a call may name.
         engine: carries calls out.
+        listeners: who hears of it.
         options: what visitors may do.
     """
 
     # Gradio documents the endpoint from this signature. It yields for the reasons of `/generate`.
     async def compare(
+        request: gr.Request,
         x_kind: str = "cfg_scale",
         x_values: str = "0, 1.5, 4",
         y_kind: str = "",
@@ -89,7 +94,7 @@ def compare_endpoint(catalog: Catalog, engine: Engine, options: PageOptions) -> 
             comparison = await asyncio.to_thread(ask, typed, base, names, partial(engine.class_names, files))
             order = ComparisonOrder(comparison, files)
             results: list[CellResult] = []
-            async for event in events_of(engine, order):
+            async for event in events_of(engine, listeners, request, order):
                 if isinstance(event, CellResult):
                     results.append(event)
                 elif isinstance(event, BatchStep):

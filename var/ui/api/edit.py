@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import gradio as gr
 from gradio_client.utils import is_file_obj_with_meta
 from PIL import Image
 
@@ -11,22 +12,25 @@ from ...engine.catalog import Catalog
 from ...engine.engine import Engine
 from ...engine.runs import Edit
 from ...pictures.files import open_image
+from ..listeners import Listeners
 from ..options import PageOptions
 from .calls import api_errors, options_of
 from .generate import as_labels, named_order, result_of
 
 
-def edit_endpoint(catalog: Catalog, engine: Engine, options: PageOptions) -> Callable[..., Any]:
+def edit_endpoint(catalog: Catalog, engine: Engine, listeners: Listeners, options: PageOptions) -> Callable[..., Any]:
     """Return the handler of `/edit`.
 
     Args:
         catalog: the checkpoints that a call may name.
         engine: carries calls out.
+        listeners: who hears of it.
         options: what visitors may do.
     """
 
     # As of `/generate`, Gradio documents the endpoint from this signature, and it yields for the same reasons.
     async def edit(
+        request: gr.Request,
         image: dict,
         mask: dict | None,
         class_labels: list[int],
@@ -75,7 +79,7 @@ def edit_endpoint(catalog: Catalog, engine: Engine, options: PageOptions) -> Cal
             order = named_order(
                 catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling, edit=wanted
             )
-            async for told in result_of(engine, order):
+            async for told in result_of(engine, listeners, request, order):
                 yield told
 
     return edit

@@ -9,6 +9,7 @@ import gradio as gr
 from ...engine.catalog import Catalog
 from ...engine.engine import Engine
 from ...engine.exports import EXPORT_QUEUE
+from ..listeners import Listeners
 from ..options import PageOptions
 from .checkpoint import export_endpoint, inspect_endpoint
 from .compare import compare_endpoint
@@ -16,18 +17,19 @@ from .edit import edit_endpoint
 from .generate import generate_endpoint
 
 
-def add_endpoints(catalog: Catalog, engine: Engine, options: PageOptions) -> None:
+def add_endpoints(catalog: Catalog, engine: Engine, listeners: Listeners, options: PageOptions) -> None:
     """Add the endpoints to the page that is being laid out.
 
     Args:
         catalog: the checkpoints that a call may name.
         engine: carries calls out.
+        listeners: who hears of it.
         options: what visitors may do.
     """
     of_model = {"concurrency_limit": None}  # the engine has a line of its own
-    add_endpoint(generate_endpoint(catalog, engine, options), "generate", **of_model)
-    add_endpoint(edit_endpoint(catalog, engine, options), "edit", **of_model)
-    add_endpoint(compare_endpoint(catalog, engine, options), "compare", **of_model)
+    add_endpoint(generate_endpoint(catalog, engine, listeners, options), "generate", **of_model)
+    add_endpoint(edit_endpoint(catalog, engine, listeners, options), "edit", **of_model)
+    add_endpoint(compare_endpoint(catalog, engine, listeners, options), "compare", **of_model)
     add_endpoint(inspect_endpoint(catalog, options), "inspect")
     exports = {"concurrency_id": EXPORT_QUEUE, "concurrency_limit": 1}
     add_endpoint(export_endpoint(catalog, engine, options), "export", **exports)

@@ -12,22 +12,27 @@ from ...engine.engine import Engine
 from ...engine.events import Finished, Scale
 from ...engine.runs import Edit, Order
 from ..images.panel import Folder
+from ..listeners import Listeners
 from ..options import PageOptions
 from .calls import api_errors, events_of, named_file, options_of, progress_info
 
 
-def generate_endpoint(catalog: Catalog, engine: Engine, options: PageOptions) -> Callable[..., Any]:
+def generate_endpoint(
+    catalog: Catalog, engine: Engine, listeners: Listeners, options: PageOptions
+) -> Callable[..., Any]:
     """Return the handler of `/generate`.
 
     Args:
         catalog: the checkpoints that a call may name.
         engine: carries calls out.
+        listeners: who hears of it.
         options: what visitors may do.
     """
 
     # Gradio documents the endpoint from this signature: the types are those that the caller sees. It yields instead of
     # returning: to tell how far it is, to be stopped, and to have the files copied before their folder goes.
     async def generate(
+        request: gr.Request,
         class_labels: list[int],
         checkpoint: str | dict = "",
         num_images: int | list[int] = 1,
@@ -65,7 +70,7 @@ def generate_endpoint(catalog: Catalog, engine: Engine, options: PageOptions) ->
         async with api_errors(catalog, checkpoint):
             sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
             order = named_order(catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling)
-            async for told in result_of(engine, order):
+            async for told in result_of(engine, listeners, request, order):
                 yield told
 
     return generate
@@ -79,14 +84,16 @@ def named_order(
     return Order(path, name, *arguments, edit=edit, previews=False)
 
 
-async def result_of(engine: Engine, order: Order) -> AsyncIterator[tuple[list[dict], dict[str, Any]]]:
+async def result_of(
+    engine: Engine, listeners: Listeners, request: gr.Request, order: Order
+) -> AsyncIterator[tuple[list[dict], dict[str, Any]]]:
     """Carry an order out: yields how far it is after each scale, and at last the files and what is told of them.
 
     The files go when the iterator ends. To close it stops the run: what a caller who cancels, or is gone, brings about.
     """
     images: list[Finished] = []
     with TemporaryDirectory() as cache:
-        async for event in events_of(engine, order):
+        async for event in events_of(engine, listeners, request, order):
             if isinstance(event, Scale):
                 images += event.finished
                 yield [], progress_info(event.scale_index, event.patch_nums, event.num_finished, len(event.recipes))

@@ -111,7 +111,7 @@ class ComparisonRuns(TabRuns):
 
     def __init__(self, parts: Parts) -> None:
         panel, checkpoint = parts.compare, parts.checkpoint
-        super().__init__(parts.engine, panel.status, panel.problem, panel.run, panel.stop)
+        super().__init__(parts.engine, parts.listeners, panel.status, panel.problem, panel.run, panel.stop)
         self._parts, self._panel = parts, panel
         of_axes = [component for row in panel.axes for component in (row.kind, row.values)]
         self.asked = [panel.dark, checkpoint.loaded, checkpoint.uploads, checkpoint.loading]

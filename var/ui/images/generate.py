@@ -107,7 +107,7 @@ class Generation(TabRuns):
     """
 
     def __init__(self, parts: Parts, panel: ImagesPanel, editing: Editing | None) -> None:
-        super().__init__(parts.engine, panel.status, panel.problem, panel.generate, panel.stop)
+        super().__init__(parts.engine, parts.listeners, panel.status, panel.problem, panel.generate, panel.stop)
         self._parts, self._panel, self._editing = parts, panel, editing
 
     def begin(self, data: Updates) -> Updates:

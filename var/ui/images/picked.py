@@ -68,7 +68,12 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
         return varied(reuse(run, index, name, uploads))
 
     async def show_scales(
-        run: KeptRun | None, index: int | None, filmed: str | None, is_dark: bool, is_narrow: bool
+        run: KeptRun | None,
+        index: int | None,
+        filmed: str | None,
+        is_dark: bool,
+        is_narrow: bool,
+        request: gr.Request,
     ) -> AsyncIterator[Updates]:
         """Show the scales of the image, or hide them where they are shown."""
         if run is None or index is None or run.files[index] == filmed:
@@ -81,7 +86,7 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
             yield {panel.problem: error_banner(error_text(error))}
             return
         try:
-            async for event in job.events():
+            async for event in parts.listeners.events(parts.engine, job, request.session_hash):
                 if isinstance(event, Waiting) and event.before:
                     yield {panel.picked_text: picked_html(f"Scales wait: {runs_before(event.before)}")}
                 elif isinstance(event, FilmFrame):
