@@ -1,8 +1,10 @@
 """What people do while their run waits or goes on, in a real browser: none of it gets into the run, nothing blocks."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from threading import Event
 
+import httpx
 import pytest
 from browser import PATIENCE, Visitor, answers_held_back, hold_the_stream, serve, step_by_step
 from PIL import Image
@@ -222,25 +224,32 @@ def test_a_checkpoint_is_looked_into_while_somebody_computes(visit, other_run, c
 
 def test_calls_of_sessions_that_nobody_has_leave_the_line(visit, address, other_run, monkeypatch):
     monkeypatch.setattr(listeners, "LOOK_SECONDS", 0.1)
-    visitor = visit()
+    visitor, values = visit(), [[1], "", 1, 0, 4, 900, 0.95, False, 1, "ramp", 0, 0]
     for _ in range(3):
-        called = visitor.page.request.post(f"{address}gradio_api/call/generate", data={"data": [[1], "", 1, 0, 4, 900, 0.95, False, 1, "ramp", 0, 0]})
-        assert called.ok
+        assert visitor.page.request.post(f"{address}gradio_api/call/generate", data={"data": values}).ok
     visitor.page.locator("#generate").click()
     visitor.wait_for("status", "4 runs before yours")
     monkeypatch.setattr(listeners, "MAX_SILENCE", 0)
     visitor.wait_for("status", "1 run before yours")
 
 
-def test_who_unloads_during_a_run_holds_up_nobody(visit, other_run):
-    visitor = visit()
-    visitor.page.locator("#details > button").click()
-    for _ in range(45):  # more than the server has threads
-        visitor.page.evaluate("document.querySelector('#unload').click()")
-    another = visit()
-    wait_in_line(another)
-    other_run.go_on()
-    another.wait_for("status", "images in")
+def test_who_unloads_during_a_run_holds_up_nobody(visit, address, other_run):
+    config = httpx.get(f"{address}config").json()
+    button = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "unload")
+    unload = next(event["id"] for event in config["dependencies"] if [button, "click"] in event["targets"])
+
+    def press(number):
+        call = {"fn_index": unload, "data": [], "session_hash": f"visitor{number}"}
+        return httpx.post(f"{address}gradio_api/run/predict", json=call, timeout=PATIENCE / 1000).status_code
+
+    with ThreadPoolExecutor(45) as pool:  # more than the server has threads
+        pressed = [pool.submit(press, number) for number in range(45)]
+        visitor = visit()
+        wait_in_line(visitor)
+        assert not any(one.done() for one in pressed)
+        other_run.go_on()
+        visitor.wait_for("status", "images in")
+        assert {one.result() for one in pressed} == {200}
 
 
 def test_a_run_is_heard_of_that_begins_while_a_slow_network_closes_the_stream(browser, address):

@@ -111,7 +111,7 @@ class Engine:
 
         with self._guard:
             if self._unloading is None or self._unloading.is_over:
-                self._unloading = self._queue.submit(Job(steps))
+                self._unloading = self._queue.submit(Job(steps, is_run=False))
             return self._unloading
 
     def describe(self, path: Path, loading: Loading | None = None) -> Description:
@@ -163,7 +163,7 @@ class Engine:
 
     @property
     def num_jobs(self) -> int:
-        """How many jobs compute or wait."""
+        """How many runs compute or wait."""
         return self._queue.num_jobs
 
 

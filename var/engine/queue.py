@@ -35,6 +35,7 @@ class Job:
         explain: the event for an error that people can bring about; returns None for any other error.
         model: tells which model it uses; jobs of one model follow one another without a load between them.
         merges: whether scales that are not heard of in time become one, so that pictures do not pile up.
+        is_run: whether it counts among those that come before others; what takes no time does not.
 
     Attributes:
         signal: tells it to stop.
@@ -47,8 +48,9 @@ class Job:
         model: Hashable = None,
         *,
         merges: bool = True,
+        is_run: bool = True,
     ) -> None:
-        self.model = model
+        self.model, self.is_run = model, is_run
         self._merges = merges
         self.signal = threading.Event()
         self._make, self._explain = make, explain
@@ -185,9 +187,9 @@ class Queue:
 
     @property
     def num_jobs(self) -> int:
-        """How many jobs wait or compute, apart from what is done in spare time."""
+        """How many runs wait or compute."""
         with self._changed:
-            return len(self._waiting) + (self._current is not None and not self._current_is_spare)
+            return self._computes_a_run() + sum(job.is_run for job in self._waiting)
 
     def submit(self, job: Job) -> Job:
         """Let a job wait behind all others; what is done in spare time gives way.
@@ -262,7 +264,11 @@ class Queue:
         """Whether it is the next job's turn, after so many seconds of this one."""
         return bool(self._waiting) and (self._waiting[0].model == job.model or seconds >= MIN_TURN)
 
+    def _computes_a_run(self) -> bool:
+        return self._current is not None and self._current.is_run and not self._current_is_spare
+
     def _tell_places(self) -> None:
-        computing = self._current is not None and not self._current_is_spare
-        for index, job in enumerate(self._waiting):
-            job.tell_place(index + computing)
+        before = int(self._computes_a_run())
+        for job in self._waiting:
+            job.tell_place(before)
+            before += job.is_run
