@@ -80,8 +80,8 @@ def hide_folders(text: str, path: Path, name: str | None = None) -> str:
         around = {parent: parent.name for parent in place.parents if parent.is_absolute() and parent.name}
         for folder, called in {**around, place: name or path.name}.items():
             shown |= dict.fromkeys((str(folder), printable(folder), encodable(str(folder))), called)
-    for folder in sorted(shown, key=len, reverse=True):
-        text = text.replace(folder, shown[folder])
+    for spelling in sorted(shown, key=len, reverse=True):
+        text = text.replace(spelling, shown[spelling])
     return text
 
 

@@ -94,7 +94,7 @@ class Checkpoint:
     def warnings(self) -> tuple[str, ...]:
         """What people should know before they use the file, or open it elsewhere; a sentence or two each."""
         found = [] if self.attack is None else [self.attack]
-        if self.heads_assumed:
+        if self.heads_assumed and self.var_config is not None:
             found.append(
                 f"The number of attention heads is not in the file; {self.var_config.num_heads} are assumed, each "
                 f"{HEAD_DIM} wide, as in the reference's recipe. Where images come out as noise, give the number that "
@@ -122,7 +122,7 @@ class Checkpoint:
             parts += [f"{self.var_config.num_classes} class{'es' if self.var_config.num_classes > 1 else ''}"]
             side = self.var_config.patch_nums[-1]
             parts += [f"{self.image_size}×{self.image_size}" if self.image_size else f"{side}×{side} tokens"]
-        else:
+        elif self.vae_config is not None:
             parts += ["VQVAE alone", f"{format_count(self.num_parameters)} parameters"]
             parts += [f"vocabulary {self.vae_config.vocab_size}"]
         if "epoch" in self.training:

@@ -219,8 +219,9 @@ def _file_names(path: Path, is_sure: bool) -> dict[int, str]:
 def _text_names(text: str, is_sure: bool) -> dict[int, str]:
     """Names by class from a name a line; numbers before all of them ("0 tench", "0: tench") are taken away."""
     lines = [line.strip() for line in text.split("\n")]
-    numbered = [re.fullmatch(r"(\d{1,7})[\s:,.)-]+(.*)", line) for line in lines if line]
-    if numbered and all(match and int(match[1]) == label for label, match in enumerate(numbered)):
+    full = [line for line in lines if line]
+    numbered = [match for line in full if (match := re.fullmatch(r"(\d{1,7})[\s:,.)-]+(.*)", line))]
+    if numbered and [int(match[1]) for match in numbered] == list(range(len(full))):
         return _cleaned((label, match[2]) for label, match in enumerate(numbered))
     if not is_sure and any(len(line) > MAX_NAME_LENGTH or line.endswith((".", ":")) or "=" in line for line in lines):
         raise _UnusableError("it reads as notes or a log")
@@ -314,6 +315,7 @@ def read_classes(checkpoint: Checkpoint, trusted: bool = True) -> Classes:
     Raises:
         CheckpointError: the file changed meanwhile.
     """
+    assert checkpoint.var_config is not None and checkpoint.var_weights is not None, "it holds a transformer"
     num_classes, rows = checkpoint.var_config.num_classes, checkpoint.var_weights["class_emb.weight"]
     trained = trained_classes(rows.read()) if rows.nbytes <= MAX_TESTED_BYTES else None
     if checkpoint.class_names is not None:

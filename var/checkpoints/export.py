@@ -8,6 +8,7 @@ import json
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,11 +64,12 @@ def export_safetensors(
         CheckpointError: the models are not complete or do not fit each other.
     """
     vae = _checked_pair(checkpoint, vae)
-    tensors, metadata = {}, {"format": "pt", "var_export": FORMAT_VERSION}
-    if checkpoint.var_weights is not None:
+    tensors: dict[str, StoredTensor] = {}
+    metadata = {"format": "pt", "var_export": FORMAT_VERSION}
+    if checkpoint.var_weights is not None and checkpoint.var_config is not None:
         tensors |= {f"var.{key}": tensor for key, tensor in checkpoint.var_weights.items()}
         metadata["var_config"] = json.dumps(asdict(checkpoint.var_config))
-    if vae.vae_weights is not None:
+    if vae.vae_weights is not None and vae.vae_config is not None:
         tensors |= {f"vae.{key}": tensor for key, tensor in vae.vae_weights.items()}
         metadata["vae_config"] = json.dumps(asdict(vae.vae_config))
     class_names = checkpoint.class_names if class_names is None else class_names
@@ -101,7 +103,7 @@ def export_official(
     states = {}
     if checkpoint.var_weights is not None:
         states[out] = _tensors(checkpoint.var_weights, dtype)
-    if vae.vae_weights is not None:
+    if vae.vae_weights is not None and vae.vae_config is not None:
         vae_state = _tensors(vae.vae_weights, dtype)
         if not vae.vae_config.num_usage_rows:
             rows = checkpoint.var_config.num_scales if checkpoint.var_config else 10  # the reference's own count
@@ -109,7 +111,7 @@ def export_official(
             vae_state["quantize.ema_vocab_hit_SV"] = torch.zeros(rows, vae.vae_config.vocab_size, dtype=dtype)
         states[vqvae_path(out) if states else out] = vae_state
     for path, state in states.items():
-        write_atomically(path, lambda file, state=state: torch.save(state, file))
+        write_atomically(path, partial(torch.save, state))
     return _exported(states, vae)
 
 
@@ -168,7 +170,8 @@ def _write_safetensors(
     if unknown:
         raise CheckpointError(f"Weights are {', '.join(unknown)}; expected plain floats. Choose a precision (--dtype).")
     order = sorted(tensors, key=lambda key: (-kinds[key].itemsize, key))  # wide numbers first, so that all are aligned
-    header, end = {"__metadata__": dict(metadata)}, 0
+    header: dict[str, dict] = {"__metadata__": dict(metadata)}
+    end = 0
     for key in order:
         start, end = end, end + tensors[key].numel() * kinds[key].itemsize
         header[key] = {

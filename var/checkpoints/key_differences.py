@@ -107,7 +107,8 @@ def summarize(keys: Iterable[str], others: Iterable[str] = ()) -> str:
     for key in keys:
         unit = next((prefix for prefix in _prefixes(key) if prefix not in kept), key)
         members.setdefault(unit, []).append(key)
-    times, sizes = Counter(), Counter()
+    times: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
     for unit, inside in members.items():
         group = _numberless(unit if len(inside) > 1 else inside[0])
         times[group] += 1

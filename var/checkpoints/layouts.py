@@ -132,6 +132,7 @@ def find_state_dicts(content: FileContent, weights: str | None = None) -> StateD
         # alone, it may be a part of a whole that has a name of its own
         raise CheckpointError(variant if var else describe_foreign(content.payload, _states(containers)))
     main, main_twin = (var, var_twin) if var is not None else (vae, vae_twin)
+    assert main is not None, "there is at least one model"
     averaged = {model.kind for model in models if model.is_ema} & {model.kind for model in models if not model.is_ema}
     training, class_names = _provenance(content, main)
     return StateDicts(
@@ -227,10 +228,11 @@ def _rank(model: Model, content: FileContent) -> tuple[bool, int, int]:
 
 def _states(containers: Sequence[Container]) -> dict[str, dict[str, StoredTensor]]:
     """The largest state dicts by place, for saying what a file holds."""
-    sizes = {
-        container: sum(isinstance(value, StoredTensor) for _, value in container.items()) for container in containers
-    }
-    largest = heapq.nlargest(MAX_DESCRIBED, containers, key=sizes.get)
+
+    def size(container: Container) -> int:
+        return sum(isinstance(value, StoredTensor) for _, value in container.items())
+
+    largest = heapq.nlargest(MAX_DESCRIBED, containers, key=size)
     states = {
         ".".join(container.place): {
             name: value for name, value in container.weights() if isinstance(value, StoredTensor)

@@ -65,7 +65,7 @@ def build_var(checkpoint: Checkpoint, device: torch.device | str, dtype: torch.d
     Raises:
         CheckpointError: there is no transformer, or its weights do not fit the sizes they tell.
     """
-    if checkpoint.var_weights is None:
+    if checkpoint.var_weights is None or checkpoint.var_config is None:
         raise CheckpointError(
             f"{checkpoint.path}: the file holds a VQVAE alone. Expected a VAR transformer: choose its checkpoint, and "
             "give this file as its VQVAE."
@@ -88,7 +88,7 @@ def build_vqvae(
     Raises:
         CheckpointError: there is no VQVAE, or its weights do not fit the sizes they tell.
     """
-    if checkpoint.vae_weights is None:
+    if checkpoint.vae_weights is None or checkpoint.vae_config is None:
         raise CheckpointError(
             f"{checkpoint.path}: the file holds no VQVAE. Expected one with {_wanted_vae(checkpoint)}: give its file, "
             "too (`vae=`, on the command line `--vae`)."
@@ -113,16 +113,16 @@ def check(checkpoint: Checkpoint) -> None:
     with naming(checkpoint.path), saying_attack(checkpoint.attack):
         states = {"VAR": checkpoint.var_weights, "VQVAE": checkpoint.vae_weights}
         for name, differences in find_model_differences(checkpoint).items():
-            _check_fit(differences, name, states[name])
+            _check_fit(differences, name, states[name] or {})
     check_pair(checkpoint, checkpoint)
 
 
 def find_model_differences(checkpoint: Checkpoint) -> dict[str, KeyDifferences]:
     """How the weights of each model of a checkpoint differ from what it needs, by its name: "VAR", "VQVAE"."""
     found = {}
-    if checkpoint.var_weights is not None:
+    if checkpoint.var_weights is not None and checkpoint.var_config is not None:
         found["VAR"] = find_differences(empty_var(checkpoint.var_config).state_dict(), checkpoint.var_weights)
-    if checkpoint.vae_weights is not None:
+    if checkpoint.vae_weights is not None and checkpoint.vae_config is not None:
         found["VQVAE"] = find_differences(empty_vqvae(checkpoint.vae_config).state_dict(), checkpoint.vae_weights)
     return found
 

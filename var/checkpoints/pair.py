@@ -32,8 +32,10 @@ class OpenedPair:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What people should know of the two files, a sentence or two each; the message names the second one."""
-        others = self.vae.warnings if self.vae is not None else ()
-        return (*self.checkpoint.warnings, *(f"{printable(self.vae.path.name)}: {warning}" for warning in others))
+        if self.vae is None:
+            return self.checkpoint.warnings
+        others = (f"{printable(self.vae.path.name)}: {warning}" for warning in self.vae.warnings)
+        return (*self.checkpoint.warnings, *others)
 
 
 def open_pair(
@@ -135,7 +137,7 @@ def _describe_missing(checkpoint: Checkpoint, folders: Sequence[str | Path]) -> 
     places = ", ".join(["beside the file", *(f"in {folder}" for folder in folders)])
     advice = "Put the VQVAE that it was trained with into one of them, or give its file (--vae, vae=)."
     config = checkpoint.var_config
-    if (config.vocab_size, config.z_channels) == OFFICIAL_VOCABULARY:
+    if config is not None and (config.vocab_size, config.z_channels) == OFFICIAL_VOCABULARY:
         advice += f" If it was trained with the published one: hf://{OFFICIAL_REPO}/{OFFICIAL_VQVAE}."
     return (
         f"{checkpoint.path}: a VAR transformer without a VQVAE, and images need both. Looked {places} for one with "

@@ -75,7 +75,7 @@ class Container:
         """Keys, or indices, and values."""
         yield from self.content.items() if isinstance(self.content, Mapping) else enumerate(self.content)
 
-    def weights(self) -> Iterator[tuple[str, object]]:
+    def weights(self) -> Iterator[tuple[str, StoredTensor | StandIn | Global]]:
         """Official names of what may be weights: tensors, and objects where a tensor should be."""
         if not isinstance(self.content, Mapping):
             return
@@ -132,7 +132,7 @@ class Model:
         Raises:
             CheckpointError: a name is there twice, or is that of something else than a tensor.
         """
-        found = {}
+        found: StateDict = {}
         for name, value in self.container.weights():
             if not self.owns(name):
                 continue
@@ -190,10 +190,11 @@ def label_of(parts: Sequence[str]) -> str | None:
 
 def walk(content: object) -> Iterator[Container]:
     """Every dict and list in the content once, the outer ones first, down to a depth."""
-    seen, waiting = set(), deque([Container(content)])
+    seen: set[int] = set()
+    waiting = deque([Container(content)] if isinstance(content, Mapping | list | tuple) else [])
     while waiting:
         container = waiting.popleft()
-        if not isinstance(container.content, Mapping | list | tuple) or id(container.content) in seen:
+        if id(container.content) in seen:
             continue
         seen.add(id(container.content))
         yield container
@@ -216,9 +217,9 @@ def _part(key: object) -> str:
 
 def find_models(containers: Sequence[Container]) -> list[Model]:
     """Every VAR and VQVAE, by the names of weights that tell them; an optimizer's state is none."""
-    found = []
+    found: list[Model] = []
     for container in containers:
-        counts = Counter()
+        counts: Counter[tuple[str, str]] = Counter()
         for name, _ in container.weights():
             counts.update(_marked(name))
         here = [key for key, count in counts.items() if 2 * count >= len(MARKS[key[0]])]

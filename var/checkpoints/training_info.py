@@ -30,7 +30,7 @@ def read_training(around: Sequence[Mapping]) -> dict:
         `epoch`, `iter`, `global_step`: int; `args`: a dict with text as keys, `{"text": ...}` where the file has text,
         which is shown and never evaluated; `config`: a dict. What the file does not have is left out.
     """
-    training = {}
+    training: dict = {}
     for outer in around:
         for name, keys in NUMBERS.items():
             number = next((outer[key] for key in keys if _is_count(outer.get(key))), None)
@@ -70,15 +70,16 @@ def read_num_heads(training: Mapping, embed_dim: int, path: Path, metadata: Mapp
     Returns:
         None where nothing says it.
     """
-    args = training.get("args")
-    args = args if isinstance(args, Mapping) else {}
+    args: object = training.get("args")
     for told in (args, training.get("config"), read_header_entry(metadata, "var_config"), _config_beside(path)):
-        for key in NUM_HEADS if isinstance(told, Mapping) else ():
-            number = told.get(key)
-            if _is_count(number) and number > 0 and embed_dim % number == 0:
+        if not isinstance(told, Mapping):
+            continue
+        for number in map(told.get, NUM_HEADS):
+            if isinstance(number, int) and _is_count(number) and number > 0 and embed_dim % number == 0:
                 return number
-    depth = args.get("depth")  # the reference's trainer: as many heads as blocks, each 64 wide
-    return depth if _is_count(depth) and depth * 64 == embed_dim else None
+    # the reference's trainer has as many heads as blocks, each 64 wide
+    depth = args.get("depth") if isinstance(args, Mapping) else None
+    return depth if isinstance(depth, int) and _is_count(depth) and depth * 64 == embed_dim else None
 
 
 def _config_beside(path: Path) -> object:

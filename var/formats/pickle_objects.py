@@ -167,7 +167,7 @@ def _subclass(machine: Machine, build: Any, kind: Any, arguments: tuple, state: 
     """A tensor of a subclass; of a DTensor, which FSDP2 has, what this process held, where that is all of it."""
     if not isinstance(build, Global) or build.name != "torch._utils._rebuild_wrapper_subclass":
         return machine.call(build, arguments)
-    _, attributes = state if isinstance(state, tuple) and len(state) == 2 else (None, state)
+    attributes = state[1] if isinstance(state, tuple) and len(state) == 2 else state
     local = attributes.get("_local_tensor") if isinstance(attributes, dict) else None
     whole = arguments[2] if len(arguments) > 2 else None
     name = kind.name if isinstance(kind, Global) else "tensor of an unknown kind"
@@ -189,7 +189,9 @@ def _encoded(_: Machine, text: str, encoding: str = "latin1") -> bytes:
 
 def _bytes(_: Machine, data: Any = b"", *__: Any) -> bytes:
     """Return what was saved as bytes, or as text of as many letters; a number would be a length, and is left alone."""
-    return data.encode("latin-1") if isinstance(data, str) else bytes(data) if isinstance(data, SIZED) else b""
+    if isinstance(data, str):
+        return data.encode("latin-1")
+    return bytes(data) if isinstance(data, bytes | bytearray) else b""
 
 
 def _collected(machine: Machine, items: Any = ()) -> set:

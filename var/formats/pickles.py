@@ -86,7 +86,7 @@ def read_pickle(source: bytes | BinaryIO, find_storage: Callable[[Any], Storage 
     try:
         for opcode, argument, position in pickletools.genops(source):
             machine.step(opcode.name, argument)
-            if opcode.name == "STOP":
+            if opcode.name == "STOP" and position is not None:
                 return machine.result(position + 1)
     except CheckpointError:
         raise
@@ -259,7 +259,7 @@ def _stack_global(machine: _Machine, _: Any) -> None:
 
 
 # What each opcode does; its name is that of Python's pickletools, which also describes it.
-_ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
+_ACTIONS: dict[str, Callable[[_Machine, Any], object]] = {
     **dict.fromkeys(
         """
         INT BININT BININT1 BININT2 LONG LONG1 LONG4 STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES

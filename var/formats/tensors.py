@@ -211,7 +211,7 @@ class StoredTensor:
     def _fill(self, run: Tensor, first: int) -> None:
         """Read the storage's numbers into memory, from one on, counted from the tensor's first element."""
         place = self.storage.offset + (self.start + first) * self.itemsize
-        self.storage.file.read_into(place, memoryview(run.view(torch.uint8).numpy()))
+        self.storage.file.read_into(place, run.view(torch.uint8).numpy().data)
 
     def mapped(self) -> Tensor:
         """Return a memory-mapped view, valid as long as nobody writes to the file in place.
