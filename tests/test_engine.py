@@ -4,6 +4,7 @@ import asyncio
 import pickle
 import threading
 from array import array
+from pathlib import Path
 
 import numpy
 import pytest
@@ -15,10 +16,11 @@ from var import VARPipeline
 from var.comparing.axes import Axis
 from var.comparing.comparison import BatchStep, Cell, CellResult, ModelChoice, plan
 from var.engine.comparisons import Comparison, ComparisonOrder
-from var.engine.engine import Engine
+from var.engine.engine import TOO_LITTLE_MEMORY, Engine, failed
 from var.engine.events import Done, Failed, FilmFrame, LoadingModel, Ready, Scale, Waiting
+from var.engine.exports import ExportOrder
 from var.engine.films import FilmOrder
-from var.engine.models import Loading
+from var.engine.models import Loading, TooLargeError
 from var.engine.previews import Previewer
 from var.engine.queue import MAX_WAITING, Job, Queue
 from var.engine.runs import Edit, Order
@@ -518,3 +520,18 @@ def test_a_comparison_is_timed_once_images_were_made(engine, path):
 def test_another_precision_is_another_model(engine, path):
     list(engine.submit(order(path, loading=Loading(dtype="bfloat16"))))
     assert engine.resident(path) is None and engine.resident(path, Loading(dtype="bfloat16")) is not None
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
+def test_too_little_memory_is_a_sentence(error):
+    assert failed(error) == Failed(TOO_LITTLE_MEMORY)
+
+
+def test_a_model_that_is_too_large_says_what_it_needs():
+    assert failed(TooLargeError("It needs 5 GB.", "bfloat16")) == Failed("It needs 5 GB.", "bfloat16")
+
+
+def test_an_export_is_named_after_its_checkpoint_in_every_script():
+    order = ExportOrder("犬/ep 3 (b).pth", Path("a.pth"), dtype="float16")
+    assert order.file_name == "犬-ep-3-b-float16.safetensors"
+    assert len(ExportOrder("犬" * 200, Path("a.pth")).file_name.encode()) < 100

@@ -132,6 +132,8 @@ def describe_error(error: Exception, args: argparse.Namespace) -> str | None:
             on top.
         args: of the command.
     """
+    from .device import is_out_of_memory  # here: --help needs no torch, and every command has it by now
+
     for cause in causes(error):
         if isinstance(cause, OSError) and cause.errno in DISK_FULL:
             place = cause.filename or getattr(args, "out", None)
@@ -151,17 +153,6 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is full: of the process, or of the device."""
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
-        return True
-    if not isinstance(error, RuntimeError):
-        return False
-    from . import device  # here: it imports torch, which is there already where this is reached
-
-    return device.is_out_of_memory(error)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Where and in which precision to compute: the best that a machine has, and what to do when its memory is full."""
 
+import errno
 import threading
 import time
 from collections.abc import Iterator
@@ -173,9 +174,11 @@ def describe(device: torch.device, dtype: torch.dtype) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is full; only CUDA has a class for it, the others say it in words."""
-    if isinstance(error, torch.OutOfMemoryError):
+    """Whether an error says that memory is full, of the process or of the device; torch often says it in words only."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
 
 

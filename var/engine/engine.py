@@ -169,7 +169,7 @@ class Engine:
 
 def failed(error: Exception, path: Path | None = None, name: str | None = None) -> Failed | None:
     """Return what is told of an error that people can bring about; None for any other."""
-    if isinstance(error, RuntimeError) and is_out_of_memory(error):
+    if is_out_of_memory(error) and not isinstance(error, TooLargeError):  # that one says how much is needed
         return Failed(TOO_LITTLE_MEMORY)
     if isinstance(error, USER_ERRORS):
         offer = error.offer if isinstance(error, TooLargeError) else None

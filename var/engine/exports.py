@@ -52,8 +52,9 @@ class ExportOrder:
         """Name of the main file: the checkpoint's, its folders, and the precision."""
         stem = re.sub(r" \(uploaded\).*$", "", self.name)
         stem = re.sub(r"\.(pth|pt|ckpt|bin|safetensors|index\.json)$", "", stem, flags=re.IGNORECASE)
-        stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-.") or "checkpoint"
-        return f"{stem[-80:]}{f'-{self.dtype}' if self.dtype else ''}{WRITERS[self.format][1]}"
+        stem = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "checkpoint"
+        stem = stem.encode()[-80:].decode(errors="ignore")  # file systems limit bytes
+        return f"{stem}{f'-{self.dtype}' if self.dtype else ''}{WRITERS[self.format][1]}"
 
 
 def new_folder(cache: str | Path) -> Path:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 
+from ...checkpoints.class_lookup import labels_of
 from ...engine.description import Description
 
 NO_CLASS = -1  # in the list; None in an order
@@ -54,12 +55,12 @@ def random_choice(description: Description, count: int) -> list[int]:
     return sorted(random.sample(list(labels), min(count, len(labels))))
 
 
-def find_class(description: Description, asked: int | str | None) -> int | str | None:
+def label_of(description: Description, asked: int | str | None) -> int | str | None:
     """Return the label of a class that is given by its name, in any case; anything else as it is."""
     if not isinstance(asked, str):
         return asked
-    names = enumerate(description.class_names)
-    return next((label for label, name in names if plain_name(name, label).casefold() == asked.casefold()), asked)
+    names = [plain_name(name, label) for label, name in enumerate(description.class_names)]
+    return next(iter(labels_of(asked, names)), asked)
 
 
 def known_classes(description: Description, labels: Sequence[int | None]) -> list[int]:

@@ -113,7 +113,7 @@ def fitted(wanted: Wanted, description: Description, device: str) -> Wanted:
     if wanted.device not in (None, device):
         notes.append(f"It was made on {wanted.device.upper()}; on {device.upper()} a seed draws other numbers.")
     if "classes" in values:
-        asked = [classes.find_class(description, word) for word in values["classes"]]
+        asked = [classes.label_of(description, word) for word in values["classes"]]
         values["classes"] = classes.known_classes(description, [word for word in asked if not isinstance(word, str)])
         missing = [word for word in asked if word is not None and word not in values["classes"]]
         if missing:
@@ -125,7 +125,7 @@ def fitted(wanted: Wanted, description: Description, device: str) -> Wanted:
     if "counts" in values:
         numbers = {}
         for word, count in values["counts"].items():
-            label = classes.NO_CLASS if word is None else classes.find_class(description, word)
+            label = classes.NO_CLASS if word is None else classes.label_of(description, word)
             numbers[label] = min(max(count, 1), counts.MOST_IMAGES_A_CLASS)
         values["counts"] = counts.rows(description, values.get("classes", ()), numbers, 1)
     limits = settings_panel.limits(description)
