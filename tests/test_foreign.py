@@ -12,7 +12,7 @@ from var.checkpoints.foreign import describe_foreign, variant_of_var, variant_of
 from var.checkpoints.foreign_models import KINDS
 from var.errors import CheckpointError
 from var.formats.open import open_file
-from var.formats.pickles import StandIn
+from var.formats.pickle_objects import StandIn
 from var.formats.tensors import StoredTensor
 
 

@@ -15,7 +15,7 @@ from var.checkpoints.sizes import MAX_CLASSES
 from var.checkpoints.state_dicts import MAX_DEPTH, official_name
 from var.errors import CheckpointError
 from var.formats.open import FileContent
-from var.formats.pickles import Global, StandIn
+from var.formats.pickle_objects import Global, StandIn
 
 PAIRS = [name for name, file in FILES.items() if file.weights is not None]
 

@@ -7,7 +7,7 @@ import torch
 from tiny import stored
 
 from var.checkpoints.plain_values import MAX_VALUES, to_plain
-from var.formats.pickles import Global, StandIn
+from var.formats.pickle_objects import Global, StandIn
 
 
 def test_plain_values_stay():

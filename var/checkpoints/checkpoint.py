@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -63,7 +64,7 @@ class Checkpoint:
     layout: str
     var_weights: dict[str, StoredTensor] | None
     vae_weights: dict[str, StoredTensor] | None
-    training: dict
+    training: dict[str, Any]
     var_config: VARConfig | None
     vae_config: VQVAEConfig | None
     class_names: list[str] | None = None
@@ -91,12 +92,39 @@ class Checkpoint:
         return _mapped(self.vae_weights)
 
     @property
+    def transformer(self) -> tuple[VARConfig, dict[str, StoredTensor]]:
+        """Sizes and weights of the transformer.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        if self.var_config is None or self.var_weights is None:
+            raise CheckpointError(
+                f"{self.path}: the file holds a VQVAE alone. Expected a VAR transformer: choose its checkpoint, and "
+                "give this file as its VQVAE."
+            )
+        return self.var_config, self.var_weights
+
+    @property
+    def vqvae(self) -> tuple[VQVAEConfig, dict[str, StoredTensor]]:
+        """The same of the VQVAE."""
+        if self.vae_config is None or self.vae_weights is None:
+            config, wanted = self.var_config, "the transformer's vocabulary"
+            if config is not None:
+                wanted = f"a vocabulary of {config.vocab_size} and {config.z_channels} latent channels"
+            raise CheckpointError(
+                f"{self.path}: the file holds no VQVAE. Expected one with {wanted}: give its file, too (`vae=`, on the "
+                "command line `--vae`)."
+            )
+        return self.vae_config, self.vae_weights
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What people should know before they use the file, or open it elsewhere; a sentence or two each."""
         found = [] if self.attack is None else [self.attack]
-        if self.heads_assumed and self.var_config is not None:
+        if self.heads_assumed:
             found.append(
-                f"The number of attention heads is not in the file; {self.var_config.num_heads} are assumed, each "
+                f"The number of attention heads is not in the file; {self.transformer[0].num_heads} are assumed, each "
                 f"{HEAD_DIM} wide, as in the reference's recipe. Where images come out as noise, give the number that "
                 "the model was trained with (--num-heads, num_heads=)."
             )
@@ -122,9 +150,9 @@ class Checkpoint:
             parts += [f"{self.var_config.num_classes} class{'es' if self.var_config.num_classes > 1 else ''}"]
             side = self.var_config.patch_nums[-1]
             parts += [f"{self.image_size}×{self.image_size}" if self.image_size else f"{side}×{side} tokens"]
-        elif self.vae_config is not None:
+        else:
             parts += ["VQVAE alone", f"{format_count(self.num_parameters)} parameters"]
-            parts += [f"vocabulary {self.vae_config.vocab_size}"]
+            parts += [f"vocabulary {self.vqvae[0].vocab_size}"]
         if "epoch" in self.training:
             parts += [f"epoch {self.training['epoch']}"]
         if self.var_config is not None:

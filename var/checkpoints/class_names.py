@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from ..text import MAX_NAME_LENGTH, clean_name
 from .checkpoint import Checkpoint
@@ -55,7 +56,11 @@ class _UnusableError(ValueError):
 
 
 def find_class_names(
-    path: Path, num_classes: int, training: Mapping, trained: Sequence[int] | None = None, data_folder: bool = True
+    path: Path,
+    num_classes: int,
+    training: Mapping[str, Any],
+    trained: Sequence[int] | None = None,
+    data_folder: bool = True,
 ) -> ClassNames | None:
     """Names from around a checkpoint, of the first source that has some.
 
@@ -95,7 +100,7 @@ def find_class_names(
     return _complete({}, num_classes, "", remarks) if remarks else None
 
 
-def looks_like_imagenet(training: Mapping, trained: Sequence[int] | None = None) -> bool:
+def looks_like_imagenet(training: Mapping[str, Any], trained: Sequence[int] | None = None) -> bool:
     """Whether nothing speaks against a model of 1000 classes having learned ImageNet.
 
     Trainers of this family fix 1000 classes whatever their data: a data folder with another name, or classes that do
@@ -146,7 +151,7 @@ def _beside(path: Path) -> list[tuple[Path, bool]]:
     return [(place, is_sure) for place, is_sure in places if place != path and place.is_file()]
 
 
-def _data_folders(training: Mapping, wanted: bool) -> list[list[tuple[Path, bool]]]:
+def _data_folders(training: Mapping[str, Any], wanted: bool) -> list[list[tuple[Path, bool]]]:
     """The folders of class folders that the training names, as far as they are on this machine."""
     places = []
     for text in _data_paths(training) if wanted else ():
@@ -160,7 +165,7 @@ def _data_folders(training: Mapping, wanted: bool) -> list[list[tuple[Path, bool
     return places
 
 
-def _data_paths(training: Mapping) -> list[str]:
+def _data_paths(training: Mapping[str, Any]) -> list[str]:
     """What the trainer's arguments say of where the data was."""
     args = training.get("args")
     if not isinstance(args, Mapping):
@@ -315,8 +320,8 @@ def read_classes(checkpoint: Checkpoint, trusted: bool = True) -> Classes:
     Raises:
         CheckpointError: the file changed meanwhile.
     """
-    assert checkpoint.var_config is not None and checkpoint.var_weights is not None, "it holds a transformer"
-    num_classes, rows = checkpoint.var_config.num_classes, checkpoint.var_weights["class_emb.weight"]
+    config, weights = checkpoint.transformer
+    num_classes, rows = config.num_classes, weights["class_emb.weight"]
     trained = trained_classes(rows.read()) if rows.nbytes <= MAX_TESTED_BYTES else None
     if checkpoint.class_names is not None:
         names = (clean_name(name) or f"class {label}" for label, name in enumerate(checkpoint.class_names))

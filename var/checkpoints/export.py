@@ -66,12 +66,14 @@ def export_safetensors(
     vae = _checked_pair(checkpoint, vae)
     tensors: dict[str, StoredTensor] = {}
     metadata = {"format": "pt", "var_export": FORMAT_VERSION}
-    if checkpoint.var_weights is not None and checkpoint.var_config is not None:
-        tensors |= {f"var.{key}": tensor for key, tensor in checkpoint.var_weights.items()}
-        metadata["var_config"] = json.dumps(asdict(checkpoint.var_config))
-    if vae.vae_weights is not None and vae.vae_config is not None:
-        tensors |= {f"vae.{key}": tensor for key, tensor in vae.vae_weights.items()}
-        metadata["vae_config"] = json.dumps(asdict(vae.vae_config))
+    if checkpoint.var_config is not None:
+        var_config, weights = checkpoint.transformer
+        tensors |= {f"var.{key}": tensor for key, tensor in weights.items()}
+        metadata["var_config"] = json.dumps(asdict(var_config))
+    if vae.vae_config is not None:
+        vae_config, weights = vae.vqvae
+        tensors |= {f"vae.{key}": tensor for key, tensor in weights.items()}
+        metadata["vae_config"] = json.dumps(asdict(vae_config))
     class_names = checkpoint.class_names if class_names is None else class_names
     if class_names is not None:
         metadata["class_names"] = json.dumps(list(class_names), ensure_ascii=False)
@@ -100,15 +102,16 @@ def export_official(
     """
     vae = _checked_pair(checkpoint, vae)
     out = Path(out)
-    states = {}
+    states: dict[Path, dict[str, Tensor]] = {}
     if checkpoint.var_weights is not None:
         states[out] = _tensors(checkpoint.var_weights, dtype)
-    if vae.vae_weights is not None and vae.vae_config is not None:
-        vae_state = _tensors(vae.vae_weights, dtype)
-        if not vae.vae_config.num_usage_rows:
+    if vae.vae_config is not None:
+        vae_config, weights = vae.vqvae
+        vae_state = _tensors(weights, dtype)
+        if not vae_config.num_usage_rows:
             rows = checkpoint.var_config.num_scales if checkpoint.var_config else 10  # the reference's own count
             # only statistics of the VQVAE's training, but the reference does not load without them
-            vae_state["quantize.ema_vocab_hit_SV"] = torch.zeros(rows, vae.vae_config.vocab_size, dtype=dtype)
+            vae_state["quantize.ema_vocab_hit_SV"] = torch.zeros(rows, vae_config.vocab_size, dtype=dtype)
         states[vqvae_path(out) if states else out] = vae_state
     for path, state in states.items():
         write_atomically(path, partial(torch.save, state))
@@ -170,7 +173,7 @@ def _write_safetensors(
     if unknown:
         raise CheckpointError(f"Weights are {', '.join(unknown)}; expected plain floats. Choose a precision (--dtype).")
     order = sorted(tensors, key=lambda key: (-kinds[key].itemsize, key))  # wide numbers first, so that all are aligned
-    header: dict[str, dict] = {"__metadata__": dict(metadata)}
+    header: dict[str, Mapping[str, object]] = {"__metadata__": dict(metadata)}
     end = 0
     for key in order:
         start, end = end, end + tensors[key].numel() * kinds[key].itemsize

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..formats.pickles import Global, StandIn
+from ..formats.pickle_objects import Global, StandIn
 from ..formats.tensors import StoredTensor
 from ..text import one_line
 from .foreign_models import BOTH, KINDS, Kind
@@ -124,7 +124,7 @@ def _model_objects(payload: object) -> list[str]:
     return [value.name for value in found if isinstance(value, StandIn | Global)]
 
 
-def _few(names: Iterable) -> str:
+def _few(names: Iterable[object]) -> str:
     """The first names, each cut to a length and a line that a message can take."""
     return ", ".join(map(_short, itertools.islice(names, MAX_NAMES)))
 

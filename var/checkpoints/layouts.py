@@ -6,6 +6,7 @@ Weights are found by their names wherever they are; a layout is a row of `LAYOUT
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import CheckpointError
 from ..formats.open import FileContent
@@ -93,7 +94,7 @@ class StateDicts:
     layout: str
     var_weights: StateDict | None
     vae_weights: StateDict | None
-    training: dict = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
     class_names: list[str] | None = None
     origin: str = ""
     weights: str | None = None
@@ -151,7 +152,7 @@ def find_state_dicts(content: FileContent, weights: str | None = None) -> StateD
     )
 
 
-def _provenance(content: FileContent, model: Model) -> tuple[dict, list[str] | None]:
+def _provenance(content: FileContent, model: Model) -> tuple[dict[str, Any], list[str] | None]:
     """What the file says of the training, and the names of its classes; our own export says it in the header."""
     if EXPORT_MARK in content.metadata:
         training = read_header_entry(content.metadata, "training")

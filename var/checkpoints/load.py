@@ -7,6 +7,7 @@ where it stays. The model owns its memory, so a file that is overwritten later c
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,16 +28,22 @@ MAX_CHECKED_BYTES = 64 << 20  # read of a file that is only looked at
 READERS = 4  # threads: half of the time goes to the system, which hands out memory a page at a time
 
 
+AnyModel = TypeVar("AnyModel", bound=nn.Module)
+
+
 class _WithoutInitialization(TorchFunctionMode):
     """Layers made in this context are not initialized: without memory there is nothing to fill.
 
     It also saves the first load most of a second, since torch would import its compiler for it.
     """
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
         if getattr(func, "__module__", None) == "torch.nn.init":
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
 
 
 def empty_var(config: VARConfig) -> VAR:
@@ -65,14 +72,10 @@ def build_var(checkpoint: Checkpoint, device: torch.device | str, dtype: torch.d
     Raises:
         CheckpointError: there is no transformer, or its weights do not fit the sizes they tell.
     """
-    if checkpoint.var_weights is None or checkpoint.var_config is None:
-        raise CheckpointError(
-            f"{checkpoint.path}: the file holds a VQVAE alone. Expected a VAR transformer: choose its checkpoint, and "
-            "give this file as its VQVAE."
-        )
+    config, weights = checkpoint.transformer
     with naming(checkpoint.path), saying_attack(checkpoint.attack), paused_collection():
         precision = partial(stored_dtype, dtype=dtype)
-        return _load(empty_var(checkpoint.var_config), checkpoint.var_weights, "VAR", device, precision)
+        return _load(empty_var(config), weights, "VAR", device, precision)
 
 
 def build_vqvae(
@@ -88,15 +91,11 @@ def build_vqvae(
     Raises:
         CheckpointError: there is no VQVAE, or its weights do not fit the sizes they tell.
     """
-    if checkpoint.vae_weights is None or checkpoint.vae_config is None:
-        raise CheckpointError(
-            f"{checkpoint.path}: the file holds no VQVAE. Expected one with {_wanted_vae(checkpoint)}: give its file, "
-            "too (`vae=`, on the command line `--vae`)."
-        )
+    config, weights = checkpoint.vqvae
     with naming(checkpoint.path), saying_attack(checkpoint.attack), paused_collection():
         return _load(
-            empty_vqvae(checkpoint.vae_config),
-            checkpoint.vae_weights,
+            empty_vqvae(config),
+            weights,
             "VQVAE",
             device,
             lambda key: decoder_dtype if is_in_decoder(key) else torch.float32,
@@ -111,37 +110,32 @@ def check(checkpoint: Checkpoint) -> None:
         CheckpointError: they cannot.
     """
     with naming(checkpoint.path), saying_attack(checkpoint.attack):
-        states = {"VAR": checkpoint.var_weights, "VQVAE": checkpoint.vae_weights}
+        states = {"VAR": checkpoint.var_weights or {}, "VQVAE": checkpoint.vae_weights or {}}
         for name, differences in find_model_differences(checkpoint).items():
-            _check_fit(differences, name, states[name] or {})
+            _check_fit(differences, name, states[name])
     check_pair(checkpoint, checkpoint)
 
 
 def find_model_differences(checkpoint: Checkpoint) -> dict[str, KeyDifferences]:
     """How the weights of each model of a checkpoint differ from what it needs, by its name: "VAR", "VQVAE"."""
     found = {}
-    if checkpoint.var_weights is not None and checkpoint.var_config is not None:
-        found["VAR"] = find_differences(empty_var(checkpoint.var_config).state_dict(), checkpoint.var_weights)
-    if checkpoint.vae_weights is not None and checkpoint.vae_config is not None:
-        found["VQVAE"] = find_differences(empty_vqvae(checkpoint.vae_config).state_dict(), checkpoint.vae_weights)
+    if checkpoint.var_config is not None:
+        var_config, weights = checkpoint.transformer
+        found["VAR"] = find_differences(empty_var(var_config).state_dict(), weights)
+    if checkpoint.vae_config is not None:
+        vae_config, weights = checkpoint.vqvae
+        found["VQVAE"] = find_differences(empty_vqvae(vae_config).state_dict(), weights)
     return found
 
 
-def _wanted_vae(checkpoint: Checkpoint) -> str:
-    config = checkpoint.var_config
-    if config is None:
-        return "the transformer's vocabulary"
-    return f"a vocabulary of {config.vocab_size} and {config.z_channels} latent channels"
-
-
 def _load(
-    model: nn.Module,
+    model: AnyModel,
     state: Mapping[str, StoredTensor],
     name: str,
     device: torch.device | str,
     precision: Callable[[str], torch.dtype],
     channels_last: Callable[[str], bool] = lambda key: False,
-):
+) -> AnyModel:
     """Give an empty model its weights.
 
     Args:

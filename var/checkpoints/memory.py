@@ -117,8 +117,9 @@ def available(device: torch.device | str) -> int | None:
     device = torch.device(device)
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
-    machine = psutil.virtual_memory().available
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free + unused
+    machine: int = psutil.virtual_memory().available
     if device.type == "mps":
         return min(machine, torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
     if device.type != "cpu":

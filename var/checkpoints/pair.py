@@ -136,8 +136,8 @@ def _describe_missing(checkpoint: Checkpoint, folders: Sequence[str | Path]) -> 
     """That there is no VQVAE, and how to get one."""
     places = ", ".join(["beside the file", *(f"in {folder}" for folder in folders)])
     advice = "Put the VQVAE that it was trained with into one of them, or give its file (--vae, vae=)."
-    config = checkpoint.var_config
-    if config is not None and (config.vocab_size, config.z_channels) == OFFICIAL_VOCABULARY:
+    config, _ = checkpoint.transformer
+    if (config.vocab_size, config.z_channels) == OFFICIAL_VOCABULARY:
         advice += f" If it was trained with the published one: hf://{OFFICIAL_REPO}/{OFFICIAL_VQVAE}."
     return (
         f"{checkpoint.path}: a VAR transformer without a VQVAE, and images need both. Looked {places} for one with "

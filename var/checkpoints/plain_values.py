@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..formats.pickles import Global, StandIn
+from ..formats.pickle_objects import Global, StandIn
 from ..formats.tensors import StoredTensor
 
 MAX_DEPTH = 8  # of containers in containers

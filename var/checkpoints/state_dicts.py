@@ -7,9 +7,10 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..errors import CheckpointError
-from ..formats.pickles import Global, StandIn
+from ..formats.pickle_objects import Global, StandIn
 from ..formats.tensors import StoredTensor
 from ..text import one_line
 
@@ -67,7 +68,7 @@ class Container:
         parent: what holds it; None for the content as a whole.
     """
 
-    content: Mapping | Sequence
+    content: Mapping[Any, Any] | Sequence[Any]
     place: tuple[str, ...] = ()
     parent: "Container | None" = None
 
@@ -83,7 +84,7 @@ class Container:
             if isinstance(value, StoredTensor | StandIn | Global) and isinstance(key, str) and len(key) <= MAX_NAME:
                 yield official_name(key), value
 
-    def around(self) -> list[Mapping]:
+    def around(self) -> list[Mapping[Any, Any]]:
         """The dicts that lead to it and itself, the outermost first."""
         above = self.parent.around() if self.parent is not None else []
         return [*above, self.content] if isinstance(self.content, Mapping) else above

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from ..text import clean_name
 from .sizes import MAX_CLASSES
@@ -20,7 +21,7 @@ MAX_CONFIG_BYTES = 1 << 16
 LARGEST = 2**63
 
 
-def read_training(around: Sequence[Mapping]) -> dict:
+def read_training(around: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:
     """Epoch, iteration, arguments and configuration.
 
     Args:
@@ -30,7 +31,7 @@ def read_training(around: Sequence[Mapping]) -> dict:
         `epoch`, `iter`, `global_step`: int; `args`: a dict with text as keys, `{"text": ...}` where the file has text,
         which is shown and never evaluated; `config`: a dict. What the file does not have is left out.
     """
-    training: dict = {}
+    training: dict[str, Any] = {}
     for outer in around:
         for name, keys in NUMBERS.items():
             number = next((outer[key] for key in keys if _is_count(outer.get(key))), None)
@@ -47,7 +48,7 @@ def read_training(around: Sequence[Mapping]) -> dict:
     return training
 
 
-def read_class_names(training: Mapping, around: Sequence[Mapping]) -> list[str] | None:
+def read_class_names(training: Mapping[str, Any], around: Sequence[Mapping[Any, Any]]) -> list[str] | None:
     """One name a class: from the trainer's arguments, or from beside the weights; None where there are none."""
     args = training.get("args", {})
     for outer in (args, *around):
@@ -58,7 +59,7 @@ def read_class_names(training: Mapping, around: Sequence[Mapping]) -> list[str] 
     return None
 
 
-def read_num_heads(training: Mapping, embed_dim: int, path: Path, metadata: Mapping[str, str]) -> int | None:
+def read_num_heads(training: Mapping[str, Any], embed_dim: int, path: Path, metadata: Mapping[str, str]) -> int | None:
     """The number of attention heads that a model was made with, for weights that do not tell it.
 
     Args:
@@ -75,11 +76,11 @@ def read_num_heads(training: Mapping, embed_dim: int, path: Path, metadata: Mapp
         if not isinstance(told, Mapping):
             continue
         for number in map(told.get, NUM_HEADS):
-            if isinstance(number, int) and _is_count(number) and number > 0 and embed_dim % number == 0:
+            if _is_count(number) and number > 0 and embed_dim % number == 0:
                 return number
     # the reference's trainer has as many heads as blocks, each 64 wide
     depth = args.get("depth") if isinstance(args, Mapping) else None
-    return depth if isinstance(depth, int) and _is_count(depth) and depth * 64 == embed_dim else None
+    return depth if _is_count(depth) and depth * 64 == embed_dim else None
 
 
 def _config_beside(path: Path) -> object:
@@ -117,11 +118,11 @@ def checked_names(names: object) -> list[str] | None:
     return None
 
 
-def _is_count(value: object) -> bool:
+def _is_count(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value < LARGEST
 
 
-def _with_text_keys(values: Mapping) -> dict[str, object]:
+def _with_text_keys(values: Mapping[Any, Any]) -> dict[str, object]:
     """The entries whose keys are text or ordinary numbers."""
     plain = {}
     for key, value in values.items():

@@ -11,10 +11,11 @@ from typing import Any
 from ..errors import CheckpointError
 from ..text import one_line
 from .other_kinds import EXPECTED, PICKLED_RECORD, describe_bytes
+from .pickle_objects import StandIn
 from .pickles import Unpickled
 from .safetensors_format import is_safetensors, read_safetensors
 from .shards import INDEX_SUFFIX, read_index, shard_names
-from .tensors import TensorFile
+from .tensors import StoredTensor, TensorFile
 from .torch_format import LEGACY_MAGIC, read_legacy, read_zip
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
@@ -166,7 +167,7 @@ def _open_single(path: Path) -> FileContent:
     return FileContent(kind, tensors, metadata, (path,), path.stat().st_size)
 
 
-def _open_one(path: Path) -> tuple[str, Unpickled | tuple[dict, dict]]:
+def _open_one(path: Path) -> tuple[str, Unpickled | tuple[dict[str, StoredTensor | StandIn], dict[str, str]]]:
     """Kind of a single file, and what its format says."""
     file = TensorFile(path)
     start = file.read(0, 512)

@@ -102,14 +102,14 @@ class StandIn:
 class Machine(Protocol):
     """What the makers of values need of the machine that reads a pickle."""
 
-    def call(self, target: Any, arguments: Sequence) -> Any:
+    def call(self, target: Any, arguments: Sequence[Any]) -> Any:
         """Return what takes the place of a call's result."""
 
-    def new_set(self, items: Sequence) -> set:
+    def new_set(self, items: Sequence[Any]) -> set[Any]:
         """Make a set, and put its memory on the account."""
 
 
-class Attributes(dict):
+class Attributes(dict[Any, Any]):
     """The attributes of an object that is nothing else, as `argparse.Namespace`."""
 
 
@@ -127,7 +127,7 @@ def checked_key(value: Any) -> Any:
     )
 
 
-def pairs(items: Sequence) -> dict:
+def pairs(items: Sequence[Any]) -> dict[Any, Any]:
     if len(items) % 2:
         raise CheckpointError(DAMAGED)
     return {checked_key(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
@@ -141,14 +141,14 @@ def shown(value: Any) -> str:
     return repr(value)[:80] if isinstance(value, StandIn | Global) else f"{type(value).__name__}"
 
 
-def _dictionary(_: Machine, items: Any = (), *more: Any) -> dict:
+def _dictionary(_: Machine, items: Any = (), *more: Any) -> dict[Any, Any]:
     """OrderedDict() or OrderedDict([[key, value], ...]); a defaultdict's first argument is its factory."""
     if not isinstance(items, list | tuple):
         items = more[0] if more and isinstance(more[0], list | tuple) else ()
     return {checked_key(key): value for key, value in items}
 
 
-def _tensor(_: Machine, storage: Any, start: int, shape: tuple, stride: tuple, *__: Any) -> StoredTensor | StandIn:
+def _tensor(_: Machine, storage: Any, start: Any, shape: Any, stride: Any, *__: Any) -> StoredTensor | StandIn:
     if storage is None:
         return StandIn("torch.Tensor")  # of a kind of numbers that no weights have
     if not isinstance(storage, Storage) or not isinstance(shape, tuple) or not isinstance(stride, tuple):
@@ -156,14 +156,16 @@ def _tensor(_: Machine, storage: Any, start: int, shape: tuple, stride: tuple, *
     return StoredTensor(storage, storage.dtype, shape, stride, start)
 
 
-def _tensor_of_dtype(_: Machine, storage, start, shape, stride, requires_grad, hooks, dtype, *__: Any):
+def _tensor_of_dtype(
+    _: Machine, storage: Any, start: Any, shape: Any, stride: Any, requires_grad: Any, hooks: Any, dtype: Any, *__: Any
+) -> StoredTensor | StandIn:
     known = DTYPES.get(dtype.name) if isinstance(dtype, Global) else None
     if known is None or not isinstance(storage, Storage):
         return StandIn("torch.Tensor")
     return StoredTensor(storage, known, shape, stride, start)
 
 
-def _subclass(machine: Machine, build: Any, kind: Any, arguments: tuple, state: Any = None, *_: Any) -> Any:
+def _subclass(machine: Machine, build: Any, kind: Any, arguments: Sequence[Any], state: Any = None, *_: Any) -> Any:
     """A tensor of a subclass; of a DTensor, which FSDP2 has, what this process held, where that is all of it."""
     if not isinstance(build, Global) or build.name != "torch._utils._rebuild_wrapper_subclass":
         return machine.call(build, arguments)
@@ -194,12 +196,12 @@ def _bytes(_: Machine, data: Any = b"", *__: Any) -> bytes:
     return bytes(data) if isinstance(data, bytes | bytearray) else b""
 
 
-def _collected(machine: Machine, items: Any = ()) -> set:
+def _collected(machine: Machine, items: Any = ()) -> set[Any]:
     return machine.new_set(items if isinstance(items, list | tuple) else ())
 
 
 # What is built when a pickle calls one of these names: plain values, from plain values.
-BUILDERS: dict[str, Callable] = {
+BUILDERS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _dictionary,
     "collections.defaultdict": _dictionary,
     "collections.Counter": _dictionary,

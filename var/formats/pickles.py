@@ -46,14 +46,12 @@ class Unpickled:
         stand_ins: names of what was replaced, sorted.
         calls: what it would have called of that, as text, at most `MAX_SHOWN_CALLS`.
         harmful: those of the names that are the means of an attack.
-        num_bytes: length of the pickle.
     """
 
     value: Any
     stand_ins: tuple[str, ...]
     calls: tuple[str, ...]
     harmful: tuple[str, ...]
-    num_bytes: int
 
     @property
     def attack(self) -> str | None:
@@ -84,10 +82,10 @@ def read_pickle(source: bytes | BinaryIO, find_storage: Callable[[Any], Storage 
     """
     machine = _Machine(find_storage)
     try:
-        for opcode, argument, position in pickletools.genops(source):
+        for opcode, argument, _ in pickletools.genops(source):
             machine.step(opcode.name, argument)
-            if opcode.name == "STOP" and position is not None:
-                return machine.result(position + 1)
+            if opcode.name == "STOP":
+                return machine.result()
     except CheckpointError:
         raise
     except Exception as error:  # damaged or hostile content can break any assumption
@@ -125,12 +123,12 @@ class _Machine:
                 "Save the model's state dict alone."
             )
 
-    def result(self, num_bytes: int) -> Unpickled:
+    def result(self) -> Unpickled:
         """Hand over what is on the stack at the end."""
         (value,) = self.stack
         replaced = sorted(name for name in self._names if not is_plain(name))
         harmful = tuple(name for name in replaced if is_harmful(name, name in self._called))
-        return Unpickled(value, tuple(replaced), tuple(self._calls), harmful, num_bytes)
+        return Unpickled(value, tuple(replaced), tuple(self._calls), harmful)
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -150,10 +148,10 @@ class _Machine:
             self.pop_to_mark()
 
     def put(self, index: int | None) -> None:
-        index = len(self._memo) if index is None else index
-        if not 0 <= index < MAX_MEMO:  # larger numbers can be chosen so that all have the same hash
+        place = len(self._memo) if index is None else index
+        if not 0 <= place < MAX_MEMO:  # larger numbers can be chosen so that all have the same hash
             raise CheckpointError(DAMAGED)
-        self._memo[index] = self.stack[-1]
+        self._memo[place] = self.stack[-1]
 
     def get(self, index: int) -> None:
         self.push(self._memo[index])
@@ -166,7 +164,7 @@ class _Machine:
         self._names.add(name)
         self.push(Global(name))
 
-    def call(self, target: Any, arguments: Sequence) -> Any:
+    def call(self, target: Any, arguments: Sequence[Any]) -> Any:
         """Return what takes the place of a call's result, or of an object that is made."""
         name = target.name if isinstance(target, Global | StandIn) else type(target).__name__
         build = BUILDERS.get(name) if isinstance(target, Global) else None
@@ -182,7 +180,7 @@ class _Machine:
             self._calls.append(f"{name}({', '.join(map(shown, arguments[:8]))})"[:300])
         return StandIn(name)
 
-    def new_set(self, items: Sequence) -> set:
+    def new_set(self, items: Sequence[Any]) -> set[Any]:
         self.charge(0, SET_BYTES)
         return set(map(checked_key, items))
 
@@ -191,14 +189,14 @@ class _Machine:
             raise CheckpointError(DAMAGED)
         self.push(self._find_storage(persistent_id))
 
-    def append(self, items: Sequence) -> None:
+    def append(self, items: Sequence[Any]) -> None:
         """Add to the list or set below; a stand-in keeps nothing."""
         if isinstance(self.stack[-1], list):
             self.stack[-1].extend(items)
         elif isinstance(self.stack[-1], set):
             self.stack[-1].update(map(checked_key, items))
 
-    def assign(self, items: Sequence) -> None:
+    def assign(self, items: Sequence[Any]) -> None:
         """Add keys and values, in turn, to the dict below."""
         if isinstance(self.stack[-1], dict):
             self.stack[-1].update(pairs(items))
@@ -220,7 +218,7 @@ def _text(machine: _Machine, argument: str) -> None:
     machine.push(argument if argument.isascii() else argument.encode(errors="replace").decode())
 
 
-def _tuple_of(count: int) -> Callable:
+def _tuple_of(count: int) -> Callable[[_Machine, Any], None]:
     def action(machine: _Machine, _: Any) -> None:
         items = tuple(machine.stack[-count:])
         if len(items) < count:

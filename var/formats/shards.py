@@ -39,7 +39,7 @@ def read_index(index: Path) -> dict[str, str]:
             "Fetch it again."
         )
     try:
-        places = json.loads(text)["weight_map"]
+        places: dict[str, str] = json.loads(text)["weight_map"]
         names = set(places.values())
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise CheckpointError(UNREADABLE) from None

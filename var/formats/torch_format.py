@@ -11,8 +11,8 @@ from typing import Any
 
 from ..errors import CheckpointError
 from .other_kinds import describe_zip
-from .pickle_objects import STORAGE_DTYPES
-from .pickles import DAMAGED, MAX_PICKLE_BYTES, Global, Unpickled, read_pickle
+from .pickle_objects import DAMAGED, STORAGE_DTYPES, Global
+from .pickles import MAX_PICKLE_BYTES, Unpickled, read_pickle
 from .tensors import Storage, TensorFile
 
 MAX_DIRECTORY_BYTES = 8 << 20  # of a zip archive; that of a trainer's file of depth 36 has 0.5 MB
