@@ -24,7 +24,7 @@ from ..pipeline import VARPipeline
 from ..sampling.options import SamplingOptions
 from ..sampling.tokens import BatchDraws, draw_tokens, guide, keep_likely
 from ..text import format_count
-from .bench_limits import count_operations, measure_peaks, processor_name, synchronize
+from .bench_limits import least_seconds, measure_peaks, processor_name, synchronize
 from .bench_reference import Reference
 from .model_arguments import add_model_arguments, open_pipeline
 
@@ -220,16 +220,13 @@ def as_medians(pipeline: VARPipeline, batch_size: int, found: Mapping[str, Seque
 def limits(pipeline: VARPipeline, batches: Sequence[dict], runs: int) -> dict[str, object]:
     """Peaks of the machine in one precision and the stages of one image; notes the share of the limit in `batches`."""
     peaks = measure_peaks(pipeline.device, pipeline.dtype, pipeline.vqvae.post_quant_conv.weight.dtype)
-    operations = count_operations(pipeline)
-    least = operations.least_seconds(peaks)
+    least = least_seconds(pipeline, peaks)
     for batch in batches:
         if batch["precision"] == precision_name(pipeline):
             batch["share_of_limit"] = round(least * batch["images"] / batch["seconds"], 4)
     return {
         "products": peaks.products,
         "convolutions": peaks.convolutions,
-        "transformer_operations": operations.transformer,
-        "decoder_operations": operations.decoder,
         "least_seconds": round(least, 5),
         "stages": measure_stages(pipeline, runs),
     }

@@ -1,7 +1,4 @@
-"""What a machine could do at most: its measured peaks, and the operations that an image takes.
-
-Letters: D width, V vocabulary, n side of one scale, L tokens of all scales.
-"""
+"""What a machine could do at most: its measured peaks, and the time that an image would take at them."""
 
 import platform
 import time
@@ -11,11 +8,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
-from ..model.config import VARConfig
 from ..model.linear import linear
-from ..model.vqvae import VQVAE
+from ..model.operations import decoder_operations, transformer_operations
 from ..pipeline import VARPipeline
 
 TRIES = 9
@@ -35,18 +30,6 @@ class Peaks:
 
     products: float
     convolutions: float
-
-
-@dataclass(frozen=True)
-class Operations:
-    """Operations of one image with guidance, a multiplication and an addition counted as two."""
-
-    transformer: int
-    decoder: int
-
-    def least_seconds(self, peaks: Peaks) -> float:
-        """The time in which the machine could make one image, were it always at its peak."""
-        return self.transformer / peaks.products + self.decoder / peaks.convolutions
 
 
 def measure_peaks(device: torch.device, dtype: torch.dtype, decoder_dtype: torch.dtype) -> Peaks:
@@ -84,29 +67,13 @@ def synchronize(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def count_operations(pipeline: VARPipeline) -> Operations:
-    """What one image with guidance takes."""
-    return Operations(
-        transformer_operations(pipeline.var.config), decoder_operations(pipeline.vqvae, pipeline.var.config)
+def least_seconds(pipeline: VARPipeline, peaks: Peaks) -> float:
+    """The time in which the machine could make one image with guidance, were it always at its peak."""
+    config = pipeline.var.config
+    transformer = GUIDED_ROWS * transformer_operations(config)
+    return (
+        transformer / peaks.products + decoder_operations(pipeline.vqvae.config, config.patch_nums) / peaks.convolutions
     )
-
-
-def transformer_operations(config: VARConfig) -> int:
-    """Products of the linear layers and of the attention; what is computed once a generation does not count."""
-    width, hidden = config.embed_dim, round(config.embed_dim * config.mlp_ratio)
-    linears = config.depth * (4 * width * width + 2 * width * hidden) + width * config.vocab_size  # a token
-    pairs = sum((end - start) * end for start, end in config.scale_ranges)  # of tokens that see each other
-    attention = config.depth * 2 * width * pairs
-    return 2 * GUIDED_ROWS * (linears * config.num_tokens + attention)
-
-
-def decoder_operations(vqvae: VQVAE, config: VARConfig) -> int:
-    """Convolutions and products of decoding one latent."""
-    weight = vqvae.post_quant_conv.weight
-    latent = torch.zeros(1, config.z_channels, config.patch_nums[-1], config.patch_nums[-1], device=weight.device)
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        vqvae.decode_latent(latent)
-    return counter.get_total_flops()
 
 
 def processor_name() -> str:
