@@ -173,6 +173,7 @@ class Visitor:
         page.on("request", lambda request: self.requests.append(request.url))
         page.goto(address)
         page.locator("#generate").wait_for()
+        page.locator("#sampling > button").click()
         if not new_seeds:
             page.locator("#new-seed input").uncheck()
             page.evaluate("scrollTo(0, 0)")

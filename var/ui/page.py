@@ -45,7 +45,16 @@ QUEUE_SECONDS = 0.01  # between two looks at the queue; Gradio's own 0.001 takes
 HEADER = """
 <header id="masthead">
   <span class="mark" aria-hidden="true"><i></i><i></i><i></i><i></i></span>
-  <div><h1>VAR</h1><p>Images that grow scale by scale, from coarse to fine.</p></div>
+  <div>
+    <h1>VAR</h1>
+    <p><b>Visual AutoRegressive modeling</b> makes an image scale by scale: a few coarse tokens first, then all of each
+    finer map at once.</p>
+  </div>
+  <nav aria-label="About VAR">
+    <a href="https://arxiv.org/abs/2404.02905" target="_blank" rel="noopener">Paper</a>
+    <a href="https://github.com/FoundationVision/VAR" target="_blank" rel="noopener">Code</a>
+    <a href="https://huggingface.co/FoundationVision/var" target="_blank" rel="noopener">Models</a>
+  </nav>
 </header>
 """
 
@@ -88,7 +97,9 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
                     settings_panel = create_settings_panel(first.description, first.path)
             with gr.Column(elem_id="right", min_width=300), gr.Tabs(selected=IMAGES_TAB, elem_id="tabs") as tabs:
                 with gr.Tab("Images", id=IMAGES_TAB):
-                    images_panel = create_images_panel(status, num_images, wall=settings_panel.wall)
+                    images_panel = create_images_panel(
+                        status, num_images, wall=settings_panel.wall, copy_link=settings_panel.copy_link
+                    )
                 with gr.Tab("Edit", id=EDIT_TAB):
                     edit_panel = create_edit_panel(first.description, num_images)
                 with gr.Tab("Compare", id=COMPARE_TAB):

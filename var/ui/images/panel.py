@@ -16,7 +16,7 @@ from ..html import counted, status_line
 
 PREVIEW_QUALITY = 85  # of 100; of JPEG
 EMPTY_NAME = "empty.png"
-PICK_HINT = "Click an image to reuse it."
+PICK_HINT = "Click an image to see it large; arrow keys go on to the next."
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ def generate_label(num_images: int) -> str:
     return f"Generate {counted(num_images)}" if num_images else "Generate"
 
 
-def create_images_panel(status: str, num_images: int, prefix: str = "", wall: gr.HTML | None = None) -> ImagesPanel:
+def create_images_panel(
+    status: str, num_images: int, prefix: str = "", wall: gr.HTML | None = None, copy_link: gr.Button | None = None
+) -> ImagesPanel:
     """Lay out the panel.
 
     Args:
@@ -80,6 +82,7 @@ def create_images_panel(status: str, num_images: int, prefix: str = "", wall: gr
         num_images: that the settings ask for at first.
         prefix: of the ids; the style sheets address both panels by the classes `of-…`.
         wall: of the classes, which stands in the images' place until there are some, then beside them.
+        copy_link: the button that copies a link to these settings.
     """
 
     def name(part: str) -> dict[str, str]:
@@ -91,7 +94,10 @@ def create_images_panel(status: str, num_images: int, prefix: str = "", wall: gr
     with gr.Row(**name("actions")):
         generate = gr.Button(generate_label(num_images), variant="primary", **name("generate"))
         stop = gr.Button("Stop", interactive=False, **name("stop"))
-    status_html = gr.HTML(status_line(status), **name("status"))
+    with gr.Row(**name("status-row")):
+        status_html = gr.HTML(status_line(status), **name("status"))
+        if copy_link is not None:
+            copy_link.render()
     problem = gr.HTML("", **name("problem"))
     with gr.Row(**name("stage")):
         with gr.Column(**name("made")):

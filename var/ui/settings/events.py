@@ -14,7 +14,7 @@ from ..checkpoint.view import CheckpointView
 from ..events import AT_ONCE, LATEST, SETTLE
 from ..history.remembered import settings_from
 from ..html import counted as counted_images
-from ..html import hint_line
+from ..html import hint_line, notice_banner
 from ..parts import Parts
 from ..runs import Updates
 from . import classes
@@ -31,6 +31,10 @@ COPY_LINK = """(query) => {
   const address = location.origin + location.pathname + "?" + query;
   history.replaceState(null, "", address);
   navigator.clipboard?.writeText(address);
+  const button = document.getElementById("copy-link");
+  const words = button.dataset.words ??= button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = words; }, 2000);
 }"""
 # As `generate_label` in Python.
 COUNT_ON_BUTTONS = """(classes, usual, byClass, counts) => {
@@ -103,13 +107,13 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
         chosen, _, *rest = others
         return count_rows(on, chosen, None, *rest)
 
-    def link(data: dict[gr.blocks.Block, Any]) -> tuple[str, str]:
+    def link(data: dict[gr.blocks.Block, Any]) -> tuple[str, str, Any]:
         values = link_values(values_from(data, controls))
         name = data[parts.checkpoint.choice]
         if name in data[parts.checkpoint.uploads]:
             note = f"Link copied, without the checkpoint: {name} is here for this visit alone."
-            return to_query(None, values), hint_line(note)
-        return to_query(name, values), hint_line("Link copied.")
+            return to_query(None, values), hint_line(note), notice_banner(note)
+        return to_query(name, values), hint_line("Link copied."), gr.skip()
 
     def read_png(path: str, name: str | None, uploads: dict[str, str]) -> tuple[Wanted | None, str, None]:
         try:
@@ -154,7 +158,9 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     seed = [controls["seed"], controls["new_seed"]]
     panel.dice.click(lambda: (settings_panel.roll_seed(), False), None, seed, **AT_ONCE)
     controls["seed"].input(None, None, [controls["new_seed"]], js="() => false", **AT_ONCE)
-    copied = panel.copy_link.click(link, {*where, *controls.values()}, [panel.link, panel.note], **AT_ONCE)
+    copied = panel.copy_link.click(
+        link, {*where, *controls.values()}, [panel.link, panel.note, parts.images.problem], **AT_ONCE
+    )
     copied.then(None, [panel.link], None, js=COPY_LINK, **AT_ONCE)
     read = panel.restore.upload(read_png, [panel.restore, *where], [wanted_state, panel.note, panel.restore], **AT_ONCE)
     fill_from(read, parts, view, wanted_state)

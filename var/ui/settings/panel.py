@@ -49,7 +49,7 @@ class SettingsPanel:
         class_note: why these are not all.
         dice: rolls the seed.
         restore: takes a PNG made here.
-        copy_link: copies the page's address with these settings.
+        copy_link: copies the page's address with these settings; it is rendered where the images are.
         note: what restoring or copying came to.
         recent: session state, the classes used lately.
         link: not shown, the link to copy.
@@ -97,6 +97,13 @@ def create_settings_panel(description: Description | None, path: Path | None) ->
         all_classes = gr.Button("All", size="sm", elem_id="all-classes")
         no_class = gr.Button("No class", size="sm", elem_id="no-class")
     class_note = gr.HTML("", elem_id="class-note")
+    presets = Radio(
+        preset_choices(description),
+        value=preset_choices(description)[0][1],
+        label="Preset",
+        info="How images are drawn; Sampling, below, has each setting.",
+        elem_id="presets",
+    )
     controls["num_images"] = Slider(
         1,
         MOST_IMAGES_A_CLASS,
@@ -119,13 +126,7 @@ def create_settings_panel(description: Description | None, path: Path | None) ->
         )
         dice = gr.Button("Random seed", elem_id="dice")
     controls["new_seed"] = gr.Checkbox(values["new_seed"], label="New seed for each run", elem_id="new-seed")
-    with gr.Accordion("Sampling", open=True, elem_id="sampling", elem_classes="fold"):
-        presets = Radio(
-            preset_choices(description),
-            value=preset_choices(description)[0][1],
-            label="Preset",
-            elem_id="presets",
-        )
+    with gr.Accordion("Sampling", open=False, elem_id="sampling", elem_classes="fold"):
         controls |= create_sampling_controls(description, values)
     with gr.Accordion("Advanced", open=False, elem_id="advanced", elem_classes="fold"):
         controls |= create_guidance_controls(description, values)
@@ -137,9 +138,8 @@ def create_settings_panel(description: Description | None, path: Path | None) ->
         elem_id="restore",
         elem_classes="drop-line",
     )
-    with gr.Row(elem_id="note-row"):
-        note = gr.HTML("", elem_id="settings-note")
-        copy_link = gr.Button(LINK_BUTTON, size="sm", elem_id="copy-link")
+    note = gr.HTML("", elem_id="settings-note")
+    copy_link = gr.Button(LINK_BUTTON, size="sm", elem_id="copy-link", render=False)
     link = gr.Textbox(visible=False, label="Link")
     return SettingsPanel(
         controls,
