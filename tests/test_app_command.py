@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from urllib.request import ProxyHandler, build_opener, urlopen
+from urllib.request import ProxyHandler, Request, build_opener, urlopen
 
 import pytest
 from app_process import APP, serving_app
@@ -39,6 +39,14 @@ def test_serves_the_page_at_the_given_port(tmp_path):
 def test_an_empty_folder_says_what_to_do(tmp_path):
     with serving_app("--checkpoints", tmp_path / "none", "--port", free_port(), "--device", "cpu") as address:
         assert "No checkpoint yet. Upload one" in urlopen(address).read().decode()
+
+
+def test_a_space_needs_no_option(tmp_path):
+    space = {"SYSTEM": "spaces", "SPACE_ID": "owner/demo", "GRADIO_SERVER_NAME": "0.0.0.0"}
+    settings = {"GRADIO_SERVER_PORT": str(free_port()), "VAR_CHECKPOINTS": str(tmp_path / "none"), "VAR_DEVICE": "cpu"}
+    with serving_app(environment=os.environ | space | settings) as address:
+        asked = Request(address, headers={"Host": "owner-demo.hf.space", "Origin": "https://huggingface.co"})
+        assert "No checkpoint yet" in urlopen(asked).read().decode()
 
 
 def test_a_folder_that_is_not_there_is_told_at_the_start(tmp_path, capsys):
