@@ -535,3 +535,18 @@ def test_an_export_is_named_after_its_checkpoint_in_every_script():
     order = ExportOrder("犬/ep 3 (b).pth", Path("a.pth"), dtype="float16")
     assert order.file_name == "犬-ep-3-b-float16.safetensors"
     assert len(ExportOrder("犬" * 200, Path("a.pth")).file_name.encode()) < 100
+
+
+def test_a_run_of_too_many_operations_is_refused(engine, path, tmp_path):
+    an_image = engine.describe(path).operations
+    limited = Engine(tmp_path, "cpu", max_operations=2.5 * an_image)
+    (refused,) = [event for event in limited.submit(order(path, num_images=2)) if isinstance(event, Failed)]
+    assert refused.sentence.startswith("4 images of this take about 297 million operations, and this server carries")
+    assert len(finished(limited.submit(order(path, num_images=1)))) == 2
+    events = list(limited.submit(comparison(path, seeds=(1, 2, 3))))
+    assert "3 images of this take" in events[-1].sentence and not any(isinstance(event, CellResult) for event in events)
+
+
+def test_a_checkpoint_whose_image_takes_too_many_is_refused_where_it_is_chosen(path, tmp_path):
+    with pytest.raises(ValueError, match="a.pth: An image takes about .* million operations, and this server carries"):
+        Engine(tmp_path, "cpu", max_operations=1e6).describe(path)

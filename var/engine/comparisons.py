@@ -193,6 +193,7 @@ def compare(models: Models, order: ComparisonOrder, pace: Pace, stop: StopSignal
     """
     spent: dict[ModelChoice, float] = {}
     made: Counter[ModelChoice] = Counter()
+    models.check_operations(num_images_of(order))
     for batch in batches_of(order.comparison.cells):
         if stop.is_set():
             return
@@ -215,6 +216,15 @@ def compare(models: Models, order: ComparisonOrder, pace: Pace, stop: StopSignal
                 yield sentence(CellResult(cell, error=text))
         pipeline = None  # which may give way to another one meanwhile
         yield None
+
+
+def num_images_of(order: ComparisonOrder) -> dict[tuple[Path, Loading | None], int]:
+    """Return how many images there are of each checkpoint that is at hand, and of each way to load it."""
+    found: Counter[tuple[Path, Loading | None]] = Counter()
+    for cell in order.comparison.cells:
+        if cell.model.checkpoint in order.files:
+            found[order.files[cell.model.checkpoint], order.loading(cell.model)] += 1
+    return dict(found)
 
 
 def sentence(event: CellResult | BatchStep) -> CellResult | BatchStep:

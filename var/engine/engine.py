@@ -46,10 +46,13 @@ class Engine:
         folder: the server's checkpoints, where a VQVAE is looked for, too.
         device: as for `VARPipeline.from_checkpoint`; None: the best that the machine has.
         keep: how many models stay in memory, from 1; the one not used for longest goes first.
+        max_operations: of a run, see `model.operations`; None for no limit.
     """
 
-    def __init__(self, folder: Path, device: str | None = None, keep: int = 1) -> None:
-        self._models = Models(folder, device, keep)
+    def __init__(
+        self, folder: Path, device: str | None = None, keep: int = 1, max_operations: float | None = None
+    ) -> None:
+        self._models = Models(folder, device, keep, max_operations)
         self._pace = Pace()
         self._queue = Queue()
         self._unloading: Job | None = None

@@ -3,7 +3,9 @@
 import gc
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from ..device import DTYPES, choose_device, choose_dtype, free_memory
 from ..hub.download import cached_address
 from ..hub.known_models import find_known
 from ..pipeline import VARPipeline
+from ..text import format_operations
 from .description import Description, describe_pair, is_inside
 from .previews import Previewer
 
@@ -66,6 +69,10 @@ class TooLargeError(MemoryError):
         self.offer = offer
 
 
+class TooCostlyError(ValueError):
+    """Raised before a run that takes more operations than a run may."""
+
+
 @dataclass(frozen=True)
 class _Key:
     """What tells one loaded model from another; another version of the file is another model."""
@@ -104,12 +111,16 @@ class Models:
         folder: the server's checkpoints, where a VQVAE is looked for, too.
         device: as for `VARPipeline.from_checkpoint`; None: the best that the machine has.
         keep: how many models stay in memory, from 1; the one not used for longest goes first.
+        max_operations: of a run, see `model.operations`; None for no limit.
     """
 
-    def __init__(self, folder: Path, device: str | None = None, keep: int = 1) -> None:
+    def __init__(
+        self, folder: Path, device: str | None = None, keep: int = 1, max_operations: float | None = None
+    ) -> None:
         self._folder = folder
         self._device = device
         self._keep = keep
+        self._max_operations = max_operations
         self._readers = ThreadPoolExecutor(MAX_READERS, thread_name_prefix="reader")  # begin with the first file
         self._guard = threading.Lock()  # of both dictionaries
         self._models: OrderedDict[_Key, _Model] = OrderedDict()
@@ -141,6 +152,7 @@ class Models:
             CheckpointError: the file cannot be used.
             FileNotFoundError: the file is gone.
             TooLargeError: it needs more memory than is free, that of the loaded models included.
+            TooCostlyError: an image takes more operations than a run may.
         """
         key = self._key(path, loading or Loading())
         with self._guard:
@@ -148,6 +160,24 @@ class Models:
         if description is None:
             description = self._readers.submit(self._describe, key, path).result()
         return description
+
+    def check_operations(self, num_images: Mapping[tuple[Path, Loading | None], int]) -> None:
+        """Raise TooCostlyError where a run takes more operations than it may.
+
+        Args:
+            num_images: of each checkpoint, and how it is loaded; one that cannot be used takes none.
+        """
+        if self._max_operations is None:
+            return
+        total, count = 0, sum(num_images.values())
+        for (path, loading), number in num_images.items():
+            with suppress(ValueError, OSError, MemoryError):  # whoever loads it is told
+                total += number * self.describe(path, loading).operations
+        if total > self._max_operations:
+            raise TooCostlyError(
+                f"{count} images of this take about {format_operations(total)} operations, and this server carries out "
+                f"up to {format_operations(self._max_operations)} a run. Ask for fewer images."
+            )
 
     def resident(self, path: Path, loading: Loading | None = None) -> Resident | None:
         """Return what a checkpoint takes in memory; None where it is not loaded, or not there any more."""
@@ -210,6 +240,11 @@ class Models:
         device, dtype = self.placement(key.loading)
         with naming(path):
             description = describe_pair(pair, device, dtype, known, trusted=is_inside(path, self._folder))
+        if self._max_operations is not None and description.operations > self._max_operations:
+            raise TooCostlyError(
+                f"{path}: An image takes about {format_operations(description.operations)} operations, and this server "
+                f"carries out up to {format_operations(self._max_operations)} a run. Choose a smaller checkpoint."
+            )
         with self._guard:
             self._descriptions[key] = description
             while len(self._descriptions) > MAX_DESCRIPTIONS:

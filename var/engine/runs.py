@@ -149,6 +149,7 @@ def carry_out(models: Models, order: Order, pace: Pace, stop: StopSignal) -> Ste
         ValueError: a setting is out of range; CheckpointError where the file cannot be used, or is another one by now.
         FileNotFoundError: the checkpoint is gone.
     """
+    models.check_operations({(order.path, order.loading): len(order.image_labels)})
     run = Run(models, order, pace)
     while not (run.is_complete or stop.is_set()):
         yield from run.next_batch(stop)

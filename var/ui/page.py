@@ -77,7 +77,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
     )
     catalog = Catalog(checkpoints, Uploads(Path(get_upload_folder()) / UPLOADS, limits))
     catalog.look_for(LOOKING_SECONDS)
-    engine = Engine(checkpoints, device, options.keep)
+    engine = Engine(checkpoints, device, options.keep, options.max_operations * 1e12 or None)
     listeners = Listeners()
     first = first_choice(catalog, engine)
     ready = first.description is not None
