@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import shutil
 import threading
 from array import array
 from pathlib import Path
@@ -18,7 +19,7 @@ from var.comparing.comparison import BatchStep, Cell, CellResult, ModelChoice, p
 from var.engine.comparisons import Comparison, ComparisonOrder
 from var.engine.engine import TOO_LITTLE_MEMORY, Engine, failed
 from var.engine.events import Done, Failed, FilmFrame, LoadingModel, Ready, Scale, Waiting
-from var.engine.exports import ExportOrder
+from var.engine.exports import KEPT_FREE, ExportOrder, export
 from var.engine.films import FilmOrder
 from var.engine.models import Loading, TooLargeError
 from var.engine.previews import Previewer
@@ -550,3 +551,10 @@ def test_a_run_of_too_many_operations_is_refused(engine, path, tmp_path):
 def test_a_checkpoint_whose_image_takes_too_many_is_refused_where_it_is_chosen(path, tmp_path):
     with pytest.raises(ValueError, match="a.pth: An image takes about .* million operations, and this server carries"):
         Engine(tmp_path, "cpu", max_operations=1e6).describe(path)
+
+
+def test_an_export_leaves_some_of_the_disk(engine, path, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=KEPT_FREE + 10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(OSError, match="the server's disk has 10 bytes free"):
+        export(ExportOrder("a.pth", path), engine.open(path), tmp_path)

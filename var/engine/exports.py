@@ -18,6 +18,7 @@ from .models import Loading
 WRITERS = {"safetensors": (export_safetensors, ".safetensors"), "official": (export_official, ".pth")}
 EXPORT_QUEUE = "export"  # one at a time
 FOLDER = "exports"
+KEPT_FREE = 1_000_000_000  # bytes of the disk that exports leave, however many there are
 SPARE = 1.05  # of the size of the weights: headers
 
 
@@ -101,7 +102,8 @@ def export(order: ExportOrder, pair: OpenedPair, folder: Path) -> Exported:
         CheckpointError: the models are not complete.
         OSError: the disk has too little room.
     """
-    needed, free = expected_bytes(pair, order.dtype), shutil.disk_usage(folder).free
+    needed = expected_bytes(pair, order.dtype)
+    free = max(0, shutil.disk_usage(folder).free - KEPT_FREE)
     if needed * SPARE > free:
         raise OSError(f"The export needs {format_bytes(needed)}, and the server's disk has {format_bytes(free)} free.")
     write, _ = WRITERS[order.format]
