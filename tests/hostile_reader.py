@@ -18,7 +18,7 @@ import torch
 from var.checkpoints.checkpoint import read_checkpoint
 from var.checkpoints.class_names import find_class_names
 from var.checkpoints.load import build_var, build_vqvae, check
-from var.cli.inspect import describe, describe_unreadable
+from var.checkpoints.report import describe, describe_unreadable
 from var.errors import CheckpointError
 
 MOST_SECONDS = 30  # for one file; far more than any takes, and only so that a test ends that would not

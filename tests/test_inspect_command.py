@@ -28,7 +28,7 @@ class Harmful:
 @pytest.fixture(autouse=True)
 def empty_checkpoints_folder(tmp_path, monkeypatch):
     """The project's own folder holds a real model, whose VQVAE these tests must not find."""
-    monkeypatch.setattr("var.cli.inspect.default_folder", lambda: tmp_path / "shelf")
+    monkeypatch.setattr("var.checkpoints.report.default_folder", lambda: tmp_path / "shelf")
 
 
 def test_text_shows_what_is_in_the_file(tmp_path, capsys):

@@ -2,20 +2,10 @@
 
 import argparse
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
 
-from ..checkpoints.checkpoint import Checkpoint, count_parameters, read_checkpoint
-from ..checkpoints.class_names import read_classes
-from ..checkpoints.folder import default_folder, find_vqvae, resolve
-from ..checkpoints.key_differences import KeyDifferences
-from ..checkpoints.load import check, count_stored_nonfinite, describe_nonfinite, find_model_differences
-from ..checkpoints.plain_values import to_plain
-from ..errors import CheckpointError
-from ..formats.open import scan_pickle
-from ..formats.tensors import StoredTensor
-from ..model.operations import count_operations
+from ..checkpoints.checkpoint import read_checkpoint
+from ..checkpoints.folder import resolve
+from ..checkpoints.report import describe, describe_unreadable, find_problem
 from ..text import JOINERS, format_bytes, format_count, format_operations, printable
 from .model_arguments import DownloadBar, add_reading_arguments
 
@@ -40,104 +30,10 @@ def run(args: argparse.Namespace) -> None:
     except (ValueError, OSError) as error:
         _print(describe_unreadable(args.file, error), args.json)
         raise
-    problem = None
-    try:
-        check(checkpoint)
-        if nonfinite := describe_nonfinite(count_stored_nonfinite(checkpoint)):
-            raise CheckpointError(f"{checkpoint.path}: {nonfinite}")
-    except CheckpointError as error:
-        problem = error
+    problem = find_problem(checkpoint)
     _print(describe(checkpoint, problem), args.json)
     if problem is not None:
         raise problem
-
-
-def describe(checkpoint: Checkpoint, problem: CheckpointError | None = None, trusted: bool = True) -> dict:
-    """All that is known of a checkpoint, as plain values.
-
-    Args:
-        checkpoint: as it was read.
-        problem: why it cannot be used, where it cannot.
-        trusted: whether the file is this machine's own; for a stranger's no folder that it names is looked at.
-    """
-    vqvae_file, vae_config = None, checkpoint.vae_config
-    if checkpoint.var_config is not None and vae_config is None:
-        found = find_vqvae(checkpoint, [default_folder()])
-        if found is not None:
-            vqvae_file, vae_config = str(found.path), found.vae_config
-    is_pair = checkpoint.var_config is not None and vae_config is not None
-    differences = find_model_differences(checkpoint)
-    classes = read_classes(checkpoint, trusted) if checkpoint.var_config is not None else None
-    return {
-        "file": str(checkpoint.path),
-        "files": [str(path) for path in checkpoint.paths],
-        "bytes": checkpoint.num_bytes,
-        "kind": checkpoint.kind,
-        "layout": checkpoint.layout,
-        "origin": checkpoint.origin,
-        "weights": checkpoint.weights,
-        "ignored": dict(checkpoint.ignored),
-        "stand_ins": list(checkpoint.stand_ins),
-        "pickle": _describe_pickle(checkpoint.paths[0]) if checkpoint.stand_ins else {"globals": [], "calls": []},
-        "summary": checkpoint.summary(),
-        "warnings": list(checkpoint.warnings),
-        "usable": problem is None,
-        "problem": str(problem) if problem is not None else None,
-        "heads_assumed": checkpoint.heads_assumed,
-        "image_size": checkpoint.image_size,
-        "operations": count_operations(checkpoint.var_config, vae_config) if is_pair else None,
-        "num_classes": checkpoint.var_config.num_classes if checkpoint.var_config is not None else None,
-        "class_names": None if classes is None or not classes.source else list(classes.names),
-        "class_names_from": None if classes is None else classes.source or None,
-        "trained_classes": None if classes is None or classes.trained is None else list(classes.trained),
-        "var": _describe_model(checkpoint.var_config, checkpoint.var_weights, differences.get("VAR")),
-        "vqvae": _describe_model(checkpoint.vae_config, checkpoint.vae_weights, differences.get("VQVAE")),
-        "vqvae_file": vqvae_file,
-        "training": to_plain(checkpoint.training),
-    }
-
-
-def describe_unreadable(file: str, problem: Exception) -> dict:
-    """What can be said of a file that is not read, as plain values.
-
-    Args:
-        file: as it was asked for: a path, or an address on the Hub.
-        problem: why it is not read.
-    """
-    report = {"file": file, "usable": False, "problem": " ".join(str(problem).split())}
-    if Path(file).is_file():
-        report["bytes"] = Path(file).stat().st_size
-        report["pickle"] = _describe_pickle(Path(file))
-    return report
-
-
-def _describe_pickle(path: Path) -> dict[str, list[str]]:
-    """What a file's pickle asks for beside plain data, and what it would have called; none of it was looked up."""
-    try:
-        scanned = scan_pickle(path)
-    except (CheckpointError, OSError):
-        scanned = None
-    if scanned is None:
-        return {"globals": [], "calls": []}
-    return {"globals": list(scanned.stand_ins), "calls": list(scanned.calls)}
-
-
-def _describe_model(
-    config: object, state: Mapping[str, StoredTensor] | None, differences: KeyDifferences | None
-) -> dict | None:
-    if state is None:
-        return None
-    dtypes = sorted({str(t.dtype).removeprefix("torch.") for t in state.values() if t.is_floating_point()})
-    return {
-        "config": asdict(config),
-        "parameters": count_parameters(state),
-        "bytes": sum(tensor.nbytes for tensor in state.values()),
-        "dtypes": dtypes,
-        "missing": list(differences.missing),
-        "unexpected": list(differences.unexpected),
-        "misshaped": {key: {"found": pair[0], "expected": pair[1]} for key, pair in differences.misshaped.items()},
-        "mistyped": dict(differences.mistyped),
-    }
 
 
 def _print(report: dict, as_json: bool) -> None:

@@ -9,14 +9,12 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from ...checkpoints.checkpoint import read_checkpoint
-from ...checkpoints.load import check
-from ...cli.inspect import describe
+from ...checkpoints.report import describe, find_problem
 from ...engine.catalog import Catalog
 from ...engine.description import is_inside
 from ...engine.engine import Engine
 from ...engine.exports import ExportOrder, export, new_folder, remove_folder
 from ...engine.models import Loading
-from ...errors import CheckpointError
 from ...text import encodable, hide_folders
 from ..options import PageOptions
 from .calls import api_errors, named_file
@@ -65,12 +63,7 @@ def report_of(path: Path, name: str, weights: str | None, folder: Path) -> dict[
         folder: of the server's own checkpoints.
     """
     found = read_checkpoint(path, weights)
-    problem = None
-    try:
-        check(found)
-    except CheckpointError as error:
-        problem = error
-    described = describe(found, problem, trusted=is_inside(path, folder))
+    described = describe(found, find_problem(found), trusted=is_inside(path, folder))
     report = for_visitors(described, path, name)
     files, vqvae_file = [Path(file).name for file in report["files"]], report["vqvae_file"]
     return report | {"file": name, "files": files, "vqvae_file": vqvae_file and Path(vqvae_file).name}
