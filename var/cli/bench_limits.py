@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from ..device import computing
 from ..model.linear import linear
 from ..model.operations import decoder_operations, transformer_operations
 from ..pipeline import VARPipeline
@@ -50,7 +51,7 @@ def measure_peaks(device: torch.device, dtype: torch.dtype, decoder_dtype: torch
 def best_seconds(work: Callable[[], object], device: torch.device) -> float:
     """The least time that some work took in several tries."""
     seconds = []
-    with torch.inference_mode():
+    with computing(device):  # as images are
         for _ in range(TRIES):
             start = time.perf_counter()
             work()

@@ -113,6 +113,7 @@ def _state(model: torch.nn.Module):
 def serve(folder: str, weights: str, device: str) -> None:
     """Answer requests on standard input until it ends."""
     answers = sys.stdout
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as in its notebook
     sys.path.insert(0, folder)
     with contextlib.redirect_stdout(sys.stderr):  # it prints while it builds
         from models import build_vae_var
