@@ -2,9 +2,8 @@
 
 import pytest
 
-from var.hub.known_models import KNOWN_MODELS
 from var.sampling.options import SamplingOptions
-from var.sampling.presets import PRESETS, presets_for
+from var.sampling.presets import PRESETS
 
 BY_KEY = {preset.key: preset.settings() for preset in PRESETS}
 
@@ -37,15 +36,3 @@ def test_no_two_presets_are_the_same():
 def test_top_k_is_bounded_by_the_vocabulary():
     assert PRESETS[0].settings(vocab_size=64)["top_k"] == 64
     assert PRESETS[0].settings(vocab_size=4096)["top_k"] == 900
-
-
-def test_checkpoint_without_settings_of_its_own():
-    assert presets_for(None) == PRESETS
-
-
-def test_settings_of_a_known_checkpoint_come_first():
-    known = next(model for model in KNOWN_MODELS if model.cfg_scale == 1.4)
-    first, *others = presets_for(known)
-    settings = first.settings()
-    assert (settings["cfg_scale"], settings["top_k"], settings["top_p"]) == (1.4, 0, 0.0)
-    assert tuple(others) == PRESETS

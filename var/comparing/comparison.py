@@ -8,10 +8,10 @@ from itertools import groupby, product
 
 from PIL import Image
 
-from ..outputs.recipe import Recipe, arguments_of, make_recipes, option_names
+from ..outputs.recipe import Recipe, arguments_of, make_recipes
 from ..pictures.sheets import LIGHT, Grid, Headers, Palette, grid_sheet
 from ..pipeline import VARPipeline
-from ..sampling.options import SamplingOptions
+from ..sampling.options import SamplingOptions, option_names
 from ..sampling.stopping import StopSignal
 from .axes import KINDS, NO_CLASS, Axis, as_text
 

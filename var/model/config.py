@@ -32,7 +32,7 @@ class VQVAEConfig:
     @property
     def downsampling(self) -> int:
         """Pixels per latent place, along one side."""
-        return 2 ** (len(self.ch_mult) - 1)
+        return 1 << (len(self.ch_mult) - 1)
 
 
 @dataclass(frozen=True)

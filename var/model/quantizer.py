@@ -34,7 +34,7 @@ class PartiallySharedPhi(nn.Module):
         self.qresi_ls = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(count))
 
     def convolutions(self) -> list[nn.Conv2d]:
-        return list(self.qresi_ls)
+        return [layer for layer in self.qresi_ls if isinstance(layer, nn.Conv2d)]
 
 
 class SeparatePhi(nn.ModuleList):
@@ -44,7 +44,7 @@ class SeparatePhi(nn.ModuleList):
         super().__init__(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(count))
 
     def convolutions(self) -> list[nn.Conv2d]:
-        return list(self)
+        return [layer for layer in self if isinstance(layer, nn.Conv2d)]
 
 
 def phi_index(scale_index: int, num_scales: int, num_phi: int) -> int:
@@ -99,6 +99,7 @@ class MultiScaleQuantizer(nn.Module):
         super().__init__()
         channels = config.z_channels
         self.embedding = nn.Embedding(config.vocab_size, channels)
+        self.quant_resi: SharedPhi | PartiallySharedPhi | SeparatePhi
         if config.phi_sharing == 1:
             self.quant_resi = SharedPhi(channels)
         elif config.phi_sharing > 1:

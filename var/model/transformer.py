@@ -80,6 +80,7 @@ class Attention(nn.Module):
         self.mat_qkv = nn.Linear(width, 3 * width, bias=False)
         self.q_bias = nn.Parameter(torch.zeros(width))
         self.v_bias = nn.Parameter(torch.zeros(width))
+        self.zero_k_bias: Tensor
         self.register_buffer("zero_k_bias", torch.zeros(width))
         self.proj = nn.Linear(width, width)
 
@@ -139,6 +140,7 @@ def modulated_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 def project_condition(ada_lin: nn.Sequential, condition: Tensor, count: int) -> Tensor:
     """So many modulations, float32 (B, 1, count, D), of classes (B, D), by SiLU and a linear layer."""
     activation, projection = ada_lin
+    assert isinstance(projection, nn.Linear)
     product = linear(activation(condition).to(projection.weight.dtype), projection.weight)  # (B, count · D)
     return (product.float() + projection.bias.float()).view(len(condition), 1, count, -1)
 
@@ -237,6 +239,8 @@ class VAR(nn.Module):
         self.pos_1LC = nn.Parameter(torch.zeros(1, length, width))
         # a list, not torch.arange: without memory, that imports torch's compiler, most of a second
         levels = torch.tensor([i for i, patch_num in enumerate(config.patch_nums) for _ in range(patch_num**2)])  # (L,)
+        self.lvl_1L: Tensor
+        self.attn_bias_for_masking: Tensor
         self.register_buffer("lvl_1L", levels.view(1, length))
         self.register_buffer("attn_bias_for_masking", block_causal_bias(levels))
         if config.shared_adaln:
@@ -254,7 +258,7 @@ class VAR(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The precision that it computes in; the small parts are float32 always."""
-        return self.blocks[0].attn.mat_qkv.weight.dtype
+        return self.get_parameter("blocks.0.attn.mat_qkv.weight").dtype
 
     def prepare(self, dtype: torch.dtype) -> None:
         """Put what is large into the precision to compute in."""
@@ -275,8 +279,9 @@ class VAR(nn.Module):
         shared = None
         if self.config.shared_adaln:
             shared = project_condition(self.shared_ada_lin, condition, 6)
+        blocks = [block for block in self.blocks if isinstance(block, Block)]
         return Modulations(
-            [block.modulation(condition, shared) for block in self.blocks], self.head_nm.modulation(condition)
+            [block.modulation(condition, shared) for block in blocks], self.head_nm.modulation(condition)
         )
 
     def embed_scale(self, features: Tensor | None, condition: Tensor, scale_index: int) -> Tensor:

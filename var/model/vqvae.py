@@ -99,6 +99,8 @@ class Level(nn.Module):
             ResidualBlock(in_channels if i == 0 else out_channels, out_channels) for i in range(num_blocks)
         )
         self.attn = nn.ModuleList(AttentionBlock(out_channels) for _ in range(num_blocks if attention else 0))
+        self.downsample: Downsample | None = None
+        self.upsample: Upsample | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         for i, block in enumerate(self.block):
@@ -143,7 +145,7 @@ class Encoder(nn.Module):
         h = self.conv_in(x)  # (B, ch, H, W)
         for level in self.down:
             h = level(h)  # (B, ch·m, H/2^i, W/2^i)
-            if hasattr(level, "downsample"):
+            if isinstance(level, Level) and level.downsample is not None:
                 h = level.downsample(h)
         h = self.mid(h)  # (B, ch·m, H/f, W/f)
         return self.conv_out(silu(self.norm_out(h)))  # (B, C, H/f, W/f)
@@ -171,7 +173,7 @@ class Decoder(nn.Module):
         h = self.mid(self.conv_in(z))  # (B, ch·m, H/f, W/f)
         for level in reversed(self.up):
             h = level(h)  # (B, ch·m, H/2^i, W/2^i)
-            if hasattr(level, "upsample"):
+            if isinstance(level, Level) and level.upsample is not None:
                 h = level.upsample(h)
         return self.conv_out(silu(self.norm_out(h)))  # (B, 3, H, W)
 
@@ -216,7 +218,7 @@ class VQVAE(nn.Module):
     def prepare_decoder(self, dtype: torch.dtype) -> None:
         """Put the decoder into a precision, and its convolutions into the layout that is fastest."""
         for part in (self.post_quant_conv, self.decoder):
-            part.to(dtype=dtype, memory_format=torch.channels_last)
+            part.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in torch's types
 
     def decode(self, tokens: Sequence[Tensor], patch_nums: Sequence[int]) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] from tokens, one int64 (B, n²) for each scale."""

@@ -12,9 +12,9 @@ from .. import __version__
 from ..checkpoints.hash import HASH_DIGITS
 from ..device import DTYPES
 from ..pipeline import VARPipeline
-from ..sampling.options import SamplingOptions
+from ..sampling.options import SamplingOptions, option_names
 from ..text import printable
-from .settings_text import MOST_DIGITS, NO_CLASS, OF_ANOTHER_PROGRAM, option_names, readable, values_of_readable
+from .settings_text import MOST_DIGITS, NO_CLASS, OF_ANOTHER_PROGRAM, readable, values_of_readable
 
 CHUNK = "var"  # the exact settings, as JSON
 READABLE_CHUNK = "parameters"  # the same in the form that other tools show

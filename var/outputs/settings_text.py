@@ -3,16 +3,14 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..sampling.options import SamplingOptions
+from ..sampling.options import option_names
 
 if TYPE_CHECKING:
     from .recipe import Recipe
 
-OF_THE_BATCH = ("class_labels", "seed")  # options that have a value an image
 MOST_DIGITS = 40  # of a whole number
 SAMPLER = "VAR"
 NO_CLASS = "no class"
@@ -43,11 +41,6 @@ TEXT_FIELDS = ("checkpoint", "checkpoint_hash", "weights", "vae", "vae_hash", "d
 WORDS = {"True": True, "False": False, "none": None}
 NUMBER = r"-?\d+(\.\d+)?(e[+-]?\d+)?"
 PAIR = re.compile(r' *([A-Za-z][\w -]*):((?: *"(?:[^"\\]|\\.)*" *)|[^,"]*)(?:,|$)')
-
-
-def option_names() -> list[str]:
-    """The options of sampling that all images of a batch share."""
-    return [field.name for field in fields(SamplingOptions) if field.name not in OF_THE_BATCH]
 
 
 def readable(recipe: "Recipe") -> str:

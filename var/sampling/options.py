@@ -2,11 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from operator import index
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 MAX_SEED = MOST_NUMBER = 2**63 - 1
 CFG_CURVES = ("ramp", "constant")
+OF_THE_BATCH = ("class_labels", "seed")  # options that have a value an image
 BY_SCALE = ("cfg_scale", "top_k", "temperature")  # options that may have a value for each scale
 
 
@@ -59,7 +64,7 @@ class SamplingOptions:
     cfg_start: int = 0
     cfg_end: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Keep own copies of the sequences, as plain tuples; tensors and arrays are welcome."""
         for name in ("class_labels", "seed", *BY_SCALE):
             object.__setattr__(self, name, plain(getattr(self, name)))
@@ -72,7 +77,12 @@ class SamplingOptions:
     @property
     def seeded_by_image(self) -> bool:
         """Whether each image has a generator of its own."""
-        return isinstance(self.seed, tuple)
+        return has_several(self.seed)
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """The seed of each image, or the one of the whole batch."""
+        return self.seed if has_several(self.seed) else (self.seed,)
 
     def at_scale(self, scale_index: int, num_scales: int) -> ScaleOptions:
         """What holds at one scale.
@@ -83,12 +93,12 @@ class SamplingOptions:
         """
         return ScaleOptions(
             guidance=self._guidance(scale_index, num_scales),
-            top_k=self.top_k[scale_index] if isinstance(self.top_k, tuple) else self.top_k,
-            temperature=self.temperature[scale_index] if isinstance(self.temperature, tuple) else self.temperature,
+            top_k=self.top_k[scale_index] if has_several(self.top_k) else self.top_k,
+            temperature=self.temperature[scale_index] if has_several(self.temperature) else self.temperature,
         )
 
     def _guidance(self, scale_index: int, num_scales: int) -> float:
-        if isinstance(self.cfg_scale, tuple):
+        if has_several(self.cfg_scale):
             return self.cfg_scale[scale_index]
         if not self.cfg_start <= scale_index < (self.cfg_end or num_scales):
             return 0.0
@@ -115,19 +125,19 @@ class SamplingOptions:
         for label in self.class_labels:
             if label is not None and not (is_whole(label) and 0 <= label < num_classes):
                 raise ValueError(f"a class label must be 0 to {num_classes - 1}, or None for no class, not {label!r}")
-        for seed in self.seed if self.seeded_by_image else (self.seed,):
+        for seed in self.seeds:
             if not (is_whole(seed) and 0 <= seed <= MAX_SEED):
                 raise ValueError(f"a seed must be a whole number from 0 to 2**63 - 1, not {seed!r}")
-        if self.seeded_by_image and len(self.seed) != self.batch_size:
+        if self.seeded_by_image and len(self.seeds) != self.batch_size:
             raise ValueError(
-                f"a list of seeds must have one for each of the {self.batch_size} class labels, not {len(self.seed)}"
+                f"a list of seeds must have one for each of the {self.batch_size} class labels, not {len(self.seeds)}"
             )
-        for top_k in self.top_k if isinstance(self.top_k, tuple) else (self.top_k,):
+        for top_k in self.top_k if has_several(self.top_k) else (self.top_k,):
             if not (is_whole(top_k) and 0 <= top_k <= MOST_NUMBER):
                 raise ValueError(f"top_k must be a whole number of at least 0 (0: off), not {top_k!r}")
         if not (is_real(self.top_p) and 0 <= self.top_p <= 1):
             raise ValueError(f"top_p must be a number from 0 to 1 (0: off), not {self.top_p!r}")
-        for temperature in self.temperature if isinstance(self.temperature, tuple) else (self.temperature,):
+        for temperature in self.temperature if has_several(self.temperature) else (self.temperature,):
             if not (is_real(temperature) and temperature > 0):
                 raise ValueError(f"temperature must be a finite number above 0 (1: none), not {temperature!r}")
         for name in BY_SCALE:
@@ -140,11 +150,10 @@ class SamplingOptions:
 
     def _check_guidance(self, num_scales: int | None) -> None:
         """The part of `check` about guidance."""
-        by_scale = isinstance(self.cfg_scale, tuple)
-        for cfg_scale in self.cfg_scale if by_scale else (self.cfg_scale,):
+        for cfg_scale in self.cfg_scale if has_several(self.cfg_scale) else (self.cfg_scale,):
             if not (is_real(cfg_scale) and cfg_scale >= 0):
                 raise ValueError(f"cfg_scale must be a finite number of at least 0 (0: off), not {cfg_scale!r}")
-        if by_scale and (self.cfg_curve, self.cfg_start, self.cfg_end) != (CFG_CURVES[0], 0, 0):
+        if has_several(self.cfg_scale) and (self.cfg_curve, self.cfg_start, self.cfg_end) != (CFG_CURVES[0], 0, 0):
             raise ValueError(
                 "cfg_scale has a value for each scale, so cfg_curve, cfg_start and cfg_end would change nothing; "
                 "leave them out, or give one cfg_scale"
@@ -164,14 +173,24 @@ class SamplingOptions:
             )
 
 
-def plain(value):
+def option_names() -> list[str]:
+    """The options that all images of a batch share."""
+    return [field.name for field in fields(SamplingOptions) if field.name not in OF_THE_BATCH]
+
+
+def has_several(value: object) -> "TypeIs[Sequence[Any]]":
+    """Whether an option has a value for each image or scale; `SamplingOptions` keeps these as a tuple."""
+    return isinstance(value, tuple)
+
+
+def plain(value: Any) -> Any:
     """A sequence, tensor or array as a tuple; anything else as it is."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def is_whole(value) -> bool:
+def is_whole(value: Any) -> bool:
     """Whether a value is an integer of any kind; True and False are not."""
     try:
         return not isinstance(value, bool) and index(value) is not None
@@ -179,7 +198,7 @@ def is_whole(value) -> bool:
         return False
 
 
-def is_real(value) -> bool:
+def is_real(value: Any) -> bool:
     """Whether a value is a finite number of any kind, and no larger than a whole one may be."""
     try:
         return not isinstance(value, bool | str) and math.isfinite(value) and abs(value) <= MOST_NUMBER

@@ -62,7 +62,7 @@ def scale_logits(
 class CUDARecorder:
     """Records work on a GPU; what it recorded shares memory, since no two of it run at the same time."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, work: Callable[[], Tensor]) -> tuple[Repeat, Tensor]:
@@ -125,6 +125,7 @@ class Recording:
     def _work(self, scale_index: int) -> Tensor:
         self.cache.length = self.model.config.scale_ranges[scale_index][0]
         features = self.features[scale_index] if scale_index else None
+        assert self.inputs is not None, "`begin` comes first"
         return scale_logits(self.model, features, *self.inputs, self.cache, scale_index, self.guided)
 
 
@@ -198,7 +199,7 @@ class RecordedDecoder:
         with self._lock:
             if self._record is not None and len(latent) <= MAX_DECODED:
                 try:
-                    return self._decode(latent)
+                    return self._decode(latent, self._record)
                 except RuntimeError as error:
                     if not is_out_of_memory(error):
                         raise
@@ -207,10 +208,10 @@ class RecordedDecoder:
                 free_memory(latent.device)
         return self.vqvae.decode_latent(latent)
 
-    def _decode(self, latent: Tensor) -> Tensor:
+    def _decode(self, latent: Tensor, record: Record) -> Tensor:
         if latent.shape not in self._recorded:
             own = latent.clone()
-            self._recorded[latent.shape] = (own, *self._record(partial(self.vqvae.decode_latent, own)))
+            self._recorded[latent.shape] = (own, *record(partial(self.vqvae.decode_latent, own)))
         own, repeat, images = self._recorded[latent.shape]
         own.copy_(latent)
         repeat()

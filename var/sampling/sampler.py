@@ -18,7 +18,7 @@ from ..device import computing, free_memory, is_out_of_memory
 from ..model.quantizer import MultiScaleQuantizer, resize_area
 from ..model.transformer import VAR, KeyValueCache
 from .options import SamplingOptions
-from .recordings import Recordings, scale_logits
+from .recordings import Recording, Recordings, scale_logits
 from .stopping import StopSignal, raise_if_set
 from .tokens import BatchDraws, ImageDraws, draw_tokens, guide, keep_likely, soft_embedding
 
@@ -81,16 +81,19 @@ class Lane:
         self.condition = model.class_emb(torch.tensor(rows, device=device))  # (b or 2b, D)
         self.modulations = model.modulations(self.condition)
         self.lent = ExitStack()  # until `close`
-        self.recording = recordings and self.lent.enter_context(recordings.lend(len(images), self.guided))
+        self.recording: Recording | None = None
+        if recordings is not None:
+            self.recording = self.lent.enter_context(recordings.lend(len(images), self.guided))
         if self.recording is None:
             self.cache = KeyValueCache(model.config, len(rows), device, model.dtype)
         else:
             self.recording.begin(self.condition, self.modulations)
             self.cache = self.recording.cache
+        self.draws: ImageDraws | BatchDraws
         if options.seeded_by_image:
-            self.draws = ImageDraws(options.seed[images.start : images.stop], device)
+            self.draws = ImageDraws(options.seeds[images.start : images.stop], device)
         else:
-            self.draws = BatchDraws(options.seed, options.batch_size, images, device)
+            self.draws = BatchDraws(options.seeds[0], options.batch_size, images, device)
         self.latent: Tensor | None = None  # (b, C, N, N) after the first scale
         self.tokens: list[Tensor] = []  # one int64 (b, n²) a scale
         self.finite = torch.ones((), dtype=torch.bool, device=device)
@@ -115,8 +118,12 @@ class Lane:
         options: SamplingOptions,
         known: Known | None,
         stop: StopSignal | None = None,
-    ) -> None:
-        """Generate the next scale; raises Stopped, leaving the lane of no further use."""
+    ) -> Tensor:
+        """Generate the next scale; raises Stopped, leaving the lane of no further use.
+
+        Returns:
+            The latent so far, (b, C, N, N).
+        """
         config, scale_index = model.config, len(self.tokens)
         patch_num = config.patch_nums[scale_index]
         ratio = scale_index / max(1, config.num_scales - 1)
@@ -153,6 +160,7 @@ class Lane:
         # a new tensor each time: a step handed out earlier keeps its latent
         self.latent = contribution if self.latent is None else self.latent + contribution
         self.tokens.append(tokens)
+        return self.latent
 
 
 @dataclass(frozen=True)
@@ -248,13 +256,12 @@ def generate_part(
         for scale_index in range(model.config.num_scales):
             tokens = None
             with computing(model.device):
-                for lane in lanes:
-                    lane.advance(model, quantizer, options, known, stop)
+                latents = [lane.advance(model, quantizer, options, known, stop) for lane in lanes]
                 if scale_index == model.config.num_scales - 1:
                     if not all(lane.finite for lane in lanes):
                         raise ValueError(describe_nonfinite_output(model.dtype))
                     tokens = torch.cat([torch.cat(lane.tokens, dim=1) for lane in lanes])  # (len(images), L)
-            yield GeneratedScale(scale_index, images, [lane.latent for lane in lanes], tokens)
+            yield GeneratedScale(scale_index, images, latents, tokens)
 
 
 def describe_nonfinite_output(dtype: torch.dtype) -> str:

@@ -17,7 +17,7 @@ from ...engine.engine import Engine
 from ...engine.events import Event, Failed
 from ...engine.runs import Order
 from ...errors import USER_ERRORS, error_text
-from ...outputs.recipe import option_names
+from ...sampling.options import option_names
 from ...text import clean_name
 from ..listeners import Listeners
 

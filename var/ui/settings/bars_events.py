@@ -5,8 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...outputs.recipe import option_names
-from ...sampling.options import CFG_CURVES
+from ...sampling.options import CFG_CURVES, option_names
 from ..events import AT_ONCE, LATEST
 from ..runs import Updates
 from .bars import CONTROLS, followed

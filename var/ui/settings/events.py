@@ -9,7 +9,8 @@ import gradio as gr
 
 from ...engine.runs import MOST_IMAGES
 from ...errors import USER_ERRORS, error_text
-from ...outputs.recipe import from_png, option_names
+from ...outputs.recipe import from_png
+from ...sampling.options import option_names
 from ..checkpoint.view import CheckpointView
 from ..events import AT_ONCE, LATEST, SETTLE
 from ..history.remembered import settings_from

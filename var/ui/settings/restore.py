@@ -10,8 +10,8 @@ from ...engine.catalog import Catalog
 from ...engine.description import Description
 from ...errors import CheckpointError
 from ...formats.open import files_of
-from ...outputs.recipe import Recipe, describe_differences, option_names
-from ...sampling.options import CFG_CURVES
+from ...outputs.recipe import Recipe, describe_differences
+from ...sampling.options import CFG_CURVES, option_names
 from . import classes
 from . import counters as counts
 from . import panel as settings_panel

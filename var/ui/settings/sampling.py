@@ -8,8 +8,7 @@ import gradio as gr
 from gradio.components import Component
 
 from ...engine.description import Description
-from ...outputs.recipe import option_names
-from ...sampling.options import CFG_CURVES
+from ...sampling.options import CFG_CURVES, option_names
 from ...sampling.presets import PRESETS, Preset
 from ..unchecked import Radio, Slider
 from .bars import own_values, value_of
@@ -144,7 +143,7 @@ def presets_of(description: Description | None) -> tuple[Preset, ...]:
     """Return the presets for a checkpoint, the one to begin with first."""
     if description is None or not description.defaults:
         return PRESETS
-    own = Preset("own", "This checkpoint", "As its authors sample it", **description.defaults)
+    own = Preset("own", "This checkpoint", "As its authors sample it", description.defaults)
     return (own, *PRESETS)
 
 
