@@ -16,6 +16,7 @@ from var.engine import engine
 from var.engine.events import Scale
 from var.engine.runs import Order, carry_out
 from var.outputs.recipe import from_png
+from var.sampling.options import BY_SCALE, SamplingOptions, option_names
 
 ROOT = Path(__file__).parents[1]
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
@@ -161,6 +162,11 @@ def test_every_parameter_and_value_of_an_endpoint_is_documented(client, endpoint
     described = client.view_api(return_format="dict")["named_endpoints"][endpoint]
     for part in described["parameters"] + described["returns"]:
         assert part["python_type"]["description"] and part["label"] == part.get("parameter_name", part["label"])
+        if (name := part.get("parameter_name")) in option_names():
+            assert part["parameter_default"] == getattr(SamplingOptions, name)
+            assert ("one for each scale" in part["python_type"]["description"]) == (
+                name in BY_SCALE and endpoint != "/compare"
+            )
     checkpoint = next(part for part in described["parameters"] if part["parameter_name"] == "checkpoint")
     assert checkpoint["parameter_default"] == "" and "an uploaded file" in checkpoint["python_type"]["description"]
 

@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from var.cli.sampling_arguments import add_sampling_arguments, sampling_settings
-from var.sampling.options import SamplingOptions
+from var.sampling.options import SamplingOptions, help_of, option_names
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,12 @@ def test_settings_come_from_the_preset_and_the_options_beside_it(arguments, sett
     parser = argparse.ArgumentParser()
     add_sampling_arguments(parser)
     assert SamplingOptions([0], **sampling_settings(parser.parse_args(arguments))) == settings
+
+
+def test_every_option_and_its_default_are_in_the_help():
+    parser = argparse.ArgumentParser()
+    add_sampling_arguments(parser)
+    text = " ".join(parser.format_help().split())
+    for name in option_names():
+        assert f"--{name.replace('_', '-')}" in text and help_of(name) in text
+    assert all(f"(default {shown})" in text for shown in (4.0, 900, 0.95, "no", 1.0, "ramp", 0))

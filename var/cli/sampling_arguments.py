@@ -2,58 +2,29 @@
 
 import argparse
 
-from ..sampling.options import CFG_CURVES, SamplingOptions
+from ..sampling.options import BY_SCALE, CFG_CURVES, SamplingOptions, help_of, option_names
 from ..sampling.presets import PRESETS
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of sampling; those that are not given are None, and come from the preset."""
-    default = SamplingOptions  # the class has the defaults
     parser.add_argument(
         "--preset",
         choices=[preset.key for preset in PRESETS],
         default=PRESETS[0].key,
         help=f"settings to begin with; options given beside it come first (default {PRESETS[0].key})",
     )
-    parser.add_argument(
-        "--cfg-scale",
-        type=float,
-        nargs="+",
-        metavar="T",
-        help=f"guidance, 0 is off; one number, or one for each scale (default {default.cfg_scale})",
-    )
-    parser.add_argument(
-        "--cfg-curve",
-        choices=CFG_CURVES,
-        help=f"guidance that grows from scale to scale, or is the same at all (default {default.cfg_curve})",
-    )
-    parser.add_argument("--cfg-start", type=int, metavar="S", help="first scale with guidance, from 0 (default 0)")
-    parser.add_argument(
-        "--cfg-end",
-        type=int,
-        metavar="S",
-        help="first scale without guidance again, which saves time; 0: none (default)",
-    )
-    parser.add_argument(
-        "--top-k",
-        type=int,
-        nargs="+",
-        metavar="K",
-        help=f"draw among the k likeliest, 0 is off; one number, or one for each scale (default {default.top_k})",
-    )
-    parser.add_argument(
-        "--top-p", type=float, metavar="P", help=f"share of the probability, 0 is off (default {default.top_p})"
-    )
-    parser.add_argument(
-        "--temperature",
-        type=float,
-        nargs="+",
-        metavar="T",
-        help=f"divides the logits; one number, or one for each scale (default {default.temperature})",
-    )
-    parser.add_argument(
-        "--more-smooth", action=argparse.BooleanOptionalAction, help="smoother, less diverse images (default: no)"
-    )
+    for name in option_names():
+        flag, default = "--" + name.replace("_", "-"), getattr(SamplingOptions, name)
+        shown = {True: "yes", False: "no"}[default] if isinstance(default, bool) else default
+        text = f"{help_of(name)} (default {shown})"
+        if isinstance(default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=text)
+        elif isinstance(default, str):
+            parser.add_argument(flag, choices=CFG_CURVES, help=text)
+        else:
+            several = "+" if name in BY_SCALE else None
+            parser.add_argument(flag, type=type(default), nargs=several, metavar="N", help=text)
 
 
 def sampling_settings(args: argparse.Namespace) -> dict:

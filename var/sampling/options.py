@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +30,14 @@ class ScaleOptions:
     temperature: float
 
 
+def option(default: Any, help: str) -> Any:
+    """A field with its help text, as the command line and the documentation of the API show it."""
+    return field(default=default, metadata={"help": help})
+
+
 @dataclass(frozen=True)
 class SamplingOptions:
-    """What to sample, and how.
+    """What to sample, and how; a field is an option of `python -m var sample` and of the API, with this default.
 
     Args:
         class_labels: class index of each image; None for the unconditional class.
@@ -55,14 +60,14 @@ class SamplingOptions:
 
     class_labels: Sequence[int | None]
     seed: int | Sequence[int] = 0
-    cfg_scale: float | Sequence[float] = 4.0
-    top_k: int | Sequence[int] = 900
-    top_p: float = 0.95
-    more_smooth: bool = False
-    temperature: float | Sequence[float] = 1.0
-    cfg_curve: str = "ramp"
-    cfg_start: int = 0
-    cfg_end: int = 0
+    cfg_scale: float | Sequence[float] = option(4.0, "strength of guidance, 0 is off")
+    top_k: int | Sequence[int] = option(900, "draw each token from the k likeliest, 0 is off")
+    top_p: float = option(0.95, "draw from the likeliest tokens that make up this share, 0 is off")
+    more_smooth: bool = option(False, "blend tokens instead of picking one: softer, less diverse images")
+    temperature: float | Sequence[float] = option(1.0, "below 1 likelier tokens, above 1 more surprising ones")
+    cfg_curve: str = option("ramp", "ramp: guidance rises from 0 at the first scale; constant: it is the same at all")
+    cfg_start: int = option(0, "first scale with guidance, from 0")
+    cfg_end: int = option(0, "first scale without guidance again, which saves time; 0: none")
 
     def __post_init__(self) -> None:
         """Keep own copies of the sequences, as plain tuples; tensors and arrays are welcome."""
@@ -176,6 +181,17 @@ class SamplingOptions:
 def option_names() -> list[str]:
     """The options that all images of a batch share."""
     return [field.name for field in fields(SamplingOptions) if field.name not in OF_THE_BATCH]
+
+
+def help_of(name: str, by_scale: bool = True) -> str:
+    """The help text of an option.
+
+    Args:
+        name: of `option_names`.
+        by_scale: whether a value for each scale may be given, where the option has such.
+    """
+    text: str = SamplingOptions.__dataclass_fields__[name].metadata["help"]
+    return f"{text}; one number, or one for each scale" if by_scale and name in BY_SCALE else text
 
 
 def has_several(value: object) -> "TypeIs[Sequence[Any]]":

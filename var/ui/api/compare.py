@@ -45,14 +45,14 @@ def compare_endpoint(
         checkpoint: str | dict = "",
         class_label: int | None = 0,
         seed: int = 0,
-        cfg_scale: float = 4.0,
-        top_k: int = 900,
-        top_p: float = 0.95,
-        more_smooth: bool = False,
-        temperature: float = 1.0,
-        cfg_curve: str = "ramp",
-        cfg_start: int = 0,
-        cfg_end: int = 0,
+        cfg_scale: float = SamplingOptions.cfg_scale,
+        top_k: int = SamplingOptions.top_k,
+        top_p: float = SamplingOptions.top_p,
+        more_smooth: bool = SamplingOptions.more_smooth,
+        temperature: float = SamplingOptions.temperature,
+        cfg_curve: str = SamplingOptions.cfg_curve,
+        cfg_start: int = SamplingOptions.cfg_start,
+        cfg_end: int = SamplingOptions.cfg_end,
         dark: bool = False,
     ) -> tuple[str, str, dict[str, Any]]:
         """Make one image for every combination of values along up to three axes; at most 256.
@@ -68,14 +68,6 @@ def compare_endpoint(
             checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
             class_label: index of the class where no axis varies it; null for no class.
             seed: seed of every image where no axis varies it.
-            cfg_scale: guidance, 0 is off.
-            top_k: draw each token from the k likeliest, 0 is off.
-            top_p: draw from the likeliest tokens that make up this share, 0 is off.
-            more_smooth: blend tokens instead of picking one, for softer images.
-            temperature: below 1 likelier tokens, above 1 more surprising ones.
-            cfg_curve: "ramp", guidance rises from 0 at the first scale, or "constant".
-            cfg_start: the first scale with guidance, from 0.
-            cfg_end: the first scale without guidance again, 0 is off.
             dark: whether the picture has a dark background.
 
         Returns:

@@ -12,6 +12,7 @@ from ...engine.catalog import Catalog
 from ...engine.engine import Engine
 from ...engine.runs import Edit
 from ...pictures.files import open_image
+from ...sampling.options import SamplingOptions
 from ..listeners import Listeners
 from ..options import PageOptions
 from .calls import api_errors, options_of
@@ -37,14 +38,14 @@ def edit_endpoint(catalog: Catalog, engine: Engine, listeners: Listeners, option
         checkpoint: str | dict = "",
         num_images: int | list[int] = 1,
         seed: int = 0,
-        cfg_scale: float | list[float] = 4.0,
-        top_k: int | list[int] = 900,
-        top_p: float = 0.95,
-        more_smooth: bool = False,
-        temperature: float | list[float] = 1.0,
-        cfg_curve: str = "ramp",
-        cfg_start: int = 0,
-        cfg_end: int = 0,
+        cfg_scale: float | list[float] = SamplingOptions.cfg_scale,
+        top_k: int | list[int] = SamplingOptions.top_k,
+        top_p: float = SamplingOptions.top_p,
+        more_smooth: bool = SamplingOptions.more_smooth,
+        temperature: float | list[float] = SamplingOptions.temperature,
+        cfg_curve: str = SamplingOptions.cfg_curve,
+        cfg_start: int = SamplingOptions.cfg_start,
+        cfg_end: int = SamplingOptions.cfg_end,
         keep_scales: int = 0,
         paste: bool = True,
     ) -> tuple[list[str], dict[str, Any]]:
@@ -58,14 +59,6 @@ def edit_endpoint(catalog: Catalog, engine: Engine, listeners: Listeners, option
             checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
             num_images: images of each class, or a list with a number for each; at most 64 in all.
             seed: seed of the first image; each further image takes the next number.
-            cfg_scale: guidance, 0 is off; one number, or one for each scale, without cfg_curve, cfg_start and cfg_end.
-            top_k: draw each token from the k likeliest, 0 is off; one number, or one for each scale.
-            top_p: draw from the likeliest tokens that make up this share, 0 is off.
-            more_smooth: blend tokens instead of picking one, for softer images.
-            temperature: below 1 likelier tokens, above 1 more surprising ones; one number, or one for each scale.
-            cfg_curve: "ramp", guidance rises from 0 at the first scale, or "constant".
-            cfg_start: the first scale with guidance, from 0.
-            cfg_end: the first scale without guidance again, 0 is off.
             keep_scales: so many first scales stay, also where the mask is black: more keep the shapes.
             paste: whether kept pixels are the original's own; else they are as the VQVAE sees them.
 

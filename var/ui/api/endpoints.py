@@ -1,14 +1,15 @@
 """The page's API: named endpoints for scripts, over the same runs as the page."""
 
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, get_args, get_origin
 
 import gradio as gr
 
 from ...engine.catalog import Catalog
 from ...engine.engine import Engine
 from ...engine.exports import EXPORT_QUEUE
+from ...sampling.options import help_of, option_names
 from ..listeners import Listeners
 from ..options import PageOptions
 from .checkpoint import export_endpoint, inspect_endpoint
@@ -36,20 +37,32 @@ def add_endpoints(catalog: Catalog, engine: Engine, listeners: Listeners, option
 
 
 def add_endpoint(handler: Callable[..., Any], name: str, **queue: Any) -> None:
-    """Add an endpoint, each parameter and value documented as in the handler's docstring.
+    """Add an endpoint, each parameter and value documented.
 
     Gradio itself calls them "1st", "2nd", and says nothing of them.
     """
     gr.api(handler, api_name=name, **queue)
     function = list(gr.context.Context.root_block.fns.values())[-1]
     described = sections(handler)
-    for section, key, components in (
-        ("Parameters", "additional_description", function.inputs),
-        ("Returns", "description", function.outputs),
+    for texts, key, components in (
+        (describe_parameters(handler, described["Parameters"]), "additional_description", function.inputs),
+        (described["Returns"], "description", function.outputs),
     ):
-        for component, (label, text) in zip(components, described[section].items(), strict=True):
+        for component, (label, text) in zip(components, texts.items(), strict=True):
             component.label = label
             component._api_info = {**component._api_info, key: text}
+
+
+def describe_parameters(handler: Callable[..., Any], texts: Mapping[str, str]) -> dict[str, str]:
+    """Return what each parameter means; options of sampling say it themselves, for all others the docstring does."""
+    described = {}
+    for name, parameter in inspect.signature(handler).parameters.items():
+        if name in option_names():
+            takes_list = any(get_origin(kind) is list for kind in get_args(parameter.annotation))
+            described[name] = help_of(name, by_scale=takes_list)
+        elif name != "request":
+            described[name] = texts[name]
+    return described
 
 
 def sections(handler: Callable[..., Any]) -> dict[str, dict[str, str]]:

@@ -11,6 +11,7 @@ from ...engine.catalog import Catalog
 from ...engine.engine import Engine
 from ...engine.events import Finished, Scale
 from ...engine.runs import Edit, Order
+from ...sampling.options import SamplingOptions
 from ..images.panel import Folder
 from ..listeners import Listeners
 from ..options import PageOptions
@@ -30,21 +31,22 @@ def generate_endpoint(
     """
 
     # Gradio documents the endpoint from this signature: the types are those that the caller sees. It yields instead of
-    # returning: to tell how far it is, to be stopped, and to have the files copied before their folder goes.
+    # returning: to tell how far it is, to be stopped, and to have the files copied before their folder goes. The
+    # options of sampling say themselves what they mean.
     async def generate(
         request: gr.Request,
         class_labels: list[int],
         checkpoint: str | dict = "",
         num_images: int | list[int] = 1,
         seed: int = 0,
-        cfg_scale: float | list[float] = 4.0,
-        top_k: int | list[int] = 900,
-        top_p: float = 0.95,
-        more_smooth: bool = False,
-        temperature: float | list[float] = 1.0,
-        cfg_curve: str = "ramp",
-        cfg_start: int = 0,
-        cfg_end: int = 0,
+        cfg_scale: float | list[float] = SamplingOptions.cfg_scale,
+        top_k: int | list[int] = SamplingOptions.top_k,
+        top_p: float = SamplingOptions.top_p,
+        more_smooth: bool = SamplingOptions.more_smooth,
+        temperature: float | list[float] = SamplingOptions.temperature,
+        cfg_curve: str = SamplingOptions.cfg_curve,
+        cfg_start: int = SamplingOptions.cfg_start,
+        cfg_end: int = SamplingOptions.cfg_end,
     ) -> tuple[list[str], dict[str, Any]]:
         """Generate images of classes.
 
@@ -53,14 +55,6 @@ def generate_endpoint(
             checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
             num_images: images of each class, or a list with a number for each; at most 64 in all.
             seed: seed of the first image; each further image takes the next number.
-            cfg_scale: guidance, 0 is off; one number, or one for each scale, without cfg_curve, cfg_start and cfg_end.
-            top_k: draw each token from the k likeliest, 0 is off; one number, or one for each scale.
-            top_p: draw from the likeliest tokens that make up this share, 0 is off.
-            more_smooth: blend tokens instead of picking one, for softer images.
-            temperature: below 1 likelier tokens, above 1 more surprising ones; one number, or one for each scale.
-            cfg_curve: "ramp", guidance rises from 0 at the first scale, or "constant".
-            cfg_start: the first scale with guidance, from 0.
-            cfg_end: the first scale without guidance again, 0 is off.
 
         Returns:
             images: PNG files; each carries its settings. While the job runs there are none.
