@@ -1,6 +1,7 @@
 """Reads hostile files in a process of its own, and says of each what happened: `python hostile_reader.py PATH...`.
 
-One JSON object a line. A file that ends the process, or makes it wait, is the one after the last line.
+One JSON value a line, the first of an honest file. A file that ends the process, or makes it wait, is the one after the
+last line.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ def main(paths: list[str]) -> None:
     """Read the first file to have everything imported that reading needs, then all others."""
     resource.setrlimit(resource.RLIMIT_AS, (MOST_ADDRESSES, MOST_ADDRESSES))
     torch.set_num_threads(1)
-    use(Path(paths[0]))
+    print(json.dumps(use(Path(paths[0]))), flush=True)
     for path in paths[1:]:
         faulthandler.dump_traceback_later(MOST_SECONDS, exit=True)
         files, modules, before = set(os.listdir()), set(sys.modules), forget_peak()

@@ -62,7 +62,8 @@ def read_all(folder: Path, groups: dict[str, list[HostileFile]]) -> dict[str, li
             capture_output=True,
             text=True,
         )
-        lines = [json.loads(line) for line in process.stdout.splitlines()]
+        honest, *lines = [json.loads(line) for line in process.stdout.splitlines()] or [None]
+        assert honest is not None and honest[0] == "loaded", process.stderr[-1500:]
         for line in lines:
             group, file, size = written[line["path"]]
             seen = (line["outcome"], line["text"], line["bytes"], tuple(line["modules"]), tuple(line["files"]))
