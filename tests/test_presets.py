@@ -1,9 +1,15 @@
 """The presets: their settings, and that they fit the sampler."""
 
+from dataclasses import replace
+
 import pytest
 
+from var.engine.description import Description
 from var.sampling.options import SamplingOptions
 from var.sampling.presets import PRESETS
+from var.ui.settings.sampling import presets_of
+
+DESCRIPTION = Description("", ("Ant", "Bee"), 64, 16, "CPU, float32", None)
 
 BY_KEY = {preset.key: preset.settings() for preset in PRESETS}
 
@@ -36,3 +42,11 @@ def test_no_two_presets_are_the_same():
 def test_top_k_is_bounded_by_the_vocabulary():
     assert PRESETS[0].settings(vocab_size=64)["top_k"] == 64
     assert PRESETS[0].settings(vocab_size=4096)["top_k"] == 900
+
+
+def test_the_settings_of_a_checkpoint_of_its_own_come_first():
+    assert presets_of(DESCRIPTION) == PRESETS
+    first, *others = presets_of(replace(DESCRIPTION, defaults={"cfg_scale": 1.4, "top_k": 0, "top_p": 0.0}))
+    settings = first.settings()
+    assert (settings["cfg_scale"], settings["top_k"], settings["top_p"]) == (1.4, 0, 0.0)
+    assert tuple(others) == PRESETS

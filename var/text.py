@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MAX_NAME_LENGTH = 80  # characters
+BETWEEN_VALUES = " · "  # of several axes of a comparison, in the label of an image
 # /a/b or C:\a\b, but not what follows a name, another slash or "hf:"
 ROOTED_PATH = re.compile(r"""(?<![\w/:.\\])(?:/|[A-Za-z]:\\)(?:[^\s/\\:;,'"()<>]+[/\\])+[^\s/\\:;,'"()<>]*""")
 JOINERS = "\u200c\u200d"  # invisible, but part of how Persian, Hindi or emoji are written

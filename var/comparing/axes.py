@@ -15,7 +15,6 @@ from ..sampling.options import CFG_CURVES, MAX_SEED
 MAX_VALUES = 64  # of one axis
 MAX_TEXT = 10_000  # letters, of what is typed for one axis
 NO_CLASS = "no class"
-BETWEEN_VALUES = " · "  # of several axes, in the label of an image
 WEIGHTS = ("ema", "raw")
 WORDS_FOR_NO_CLASS = ("none", "no class", "null")
 SWITCH = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}

@@ -10,7 +10,7 @@ from zipfile import ZIP_STORED, ZipFile
 
 import torch
 
-from ..comparing.axes import BETWEEN_VALUES, Axis, Names, parse_axis
+from ..comparing.axes import Axis, Names, parse_axis
 from ..comparing.comparison import (
     FOLDERS,
     BatchStep,
@@ -28,6 +28,7 @@ from ..errors import USER_ERRORS, error_text
 from ..outputs.zip import entry, write_bundle
 from ..pictures.sheets import Palette
 from ..sampling.stopping import StopSignal
+from ..text import BETWEEN_VALUES
 from .models import Loading, Models
 from .pace import Pace
 from .queue import Steps

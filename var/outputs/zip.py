@@ -9,9 +9,8 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 from PIL import Image
 
 from .. import __version__
-from ..comparing.axes import BETWEEN_VALUES
 from ..pictures.sheets import labelled_sheet
-from ..text import file_name_part
+from ..text import BETWEEN_VALUES, file_name_part
 from .recipe import Recipe, caption, png_bytes
 
 SHEET_NAME = "contact_sheet.png"

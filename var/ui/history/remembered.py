@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ...comparing.axes import BETWEEN_VALUES
 from ...comparing.comparison import MOST_CELLS
 from ...engine.catalog import Catalog
 from ...engine.models import Loading
@@ -15,7 +14,7 @@ from ...engine.runs import MOST_IMAGES
 from ...engine.uploads import Uploads
 from ...errors import USER_ERRORS
 from ...outputs.recipe import from_png
-from ...text import clean_name
+from ...text import BETWEEN_VALUES, clean_name
 from ..checkpoint.panel import folders_of
 from ..settings.links import from_query
 from ..settings.restore import Wanted
