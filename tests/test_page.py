@@ -186,11 +186,13 @@ def test_another_checkpoint_brings_its_own_vocabulary(visit, checkpoints):
     path.unlink()
 
 
-def test_no_class_chosen_gets_a_message(visit):
-    visitor = visit()
+def test_no_class_chosen_gets_a_message_and_rolls_no_seed(visit):
+    visitor = visit(new_seeds=True)
     visitor.choose_classes()
     visitor.page.locator("#generate").click()
     visitor.wait_for("problem", "Choose at least one")
+    visitor.page.locator("#generate:not([disabled])").wait_for()
+    assert visitor.page.locator("#seed input").input_value() == "0"
 
 
 @pytest.mark.parametrize("seed", ["", "-1"])

@@ -92,6 +92,17 @@ def test_the_button_says_how_many_images_it_makes(visitor):
     visitor.wait_for("generate", "Generate 3 images")
 
 
+def test_more_images_than_are_made_at_a_time_cannot_be_asked_for(visit):
+    visitor = visit()
+    visitor.page.locator("#all-classes").click()
+    visitor.wait_for("classes", "Eel · 4")
+    visitor.set("num-images", 16)
+    visitor.page.locator("#generate[disabled]", has_text="80 images; at most 64 at a time").wait_for()
+    visitor.set("num-images", 1)
+    visitor.page.locator("#generate:not([disabled])", has_text="Generate 5 images").wait_for()
+    visitor.generate()
+
+
 def test_a_link_carries_the_numbers(visit):
     visitor = visit("?classes=3,none&images=1,4")
     number_of(visitor, "no class").wait_for()

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from ...engine.events import Done, Failed, Scale
-from ...engine.runs import Edit, Order
+from ...engine.runs import MOST_IMAGES, Edit, Order
 from ..checkpoint.panel import Choice, look_into
 from ..events import AGAIN, AT_ONCE, hear_of
 from ..history.kept_runs import KeptRun, keep
@@ -16,7 +16,7 @@ from ..html import FAILED, STOPPED, error_banner, finished_line, progress_line, 
 from ..parts import Parts
 from ..runs import RefusedError, Run, TabRuns, Updates
 from ..settings.classes import choices, to_labels, with_recent
-from ..settings.counters import num_images_of
+from ..settings.counters import num_images_of, total_of
 from ..settings.fill import describe, values_from
 from ..settings.panel import LARGEST_SEED, roll_seed
 from ..settings.sampling import in_words, sampling_of
@@ -194,6 +194,8 @@ class Generation(TabRuns):
             updates |= {settings.recent: recent, **history.updates(keep(data[history.runs], made))}
         description = describe(parts, data[parts.checkpoint.choice], data[parts.checkpoint.uploads])
         updates[settings.controls["classes"]] = gr.update(choices=choices(description, recent))
+        if total_of(values_from(data, settings.controls)) > MOST_IMAGES:  # chosen while it went on
+            updates[panel.generate] = gr.update(interactive=False)
         if data[panel.picked] is None:
             return updates
         return updates | picked_updates(panel, data[panel.shown], data[panel.picked])

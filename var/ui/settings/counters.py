@@ -90,3 +90,15 @@ def num_images_of(values: Mapping[str, Any]) -> int | list[int]:
         return usual
     numbers = numbers_of(values["counts"])
     return [numbers.get(label, usual) for label in values["classes"]]
+
+
+def total_of(values: Mapping[str, Any]) -> int:
+    """Return how many images the controls ask for in all; what is no number counts as none.
+
+    Args:
+        values: of all controls, by their names.
+    """
+    numbers = num_images_of(values)
+    if not isinstance(numbers, list):
+        numbers = [numbers] * len(values["classes"] or ())
+    return sum(number for number in numbers if isinstance(number, int | float))

@@ -41,9 +41,15 @@ COPY_LINK = """(query) => {
 COUNT_ON_BUTTONS = """(classes, usual, byClass, counts) => {
   const own = new Map((byClass ? counts?.rows ?? [] : []).map((row) => [row.label, row.count]));
   const sum = (classes ?? []).reduce((before, label) => before + (own.get(label) ?? usual), 0);
-  const label = `Generate${sum ? ` ${sum} image${sum === 1 ? "" : "s"}` : ""}`;
-  return [label, label];
-}"""
+  const isTooMany = sum > MAX_IMAGES;
+  const few = `Generate${sum ? ` ${sum} image${sum === 1 ? "" : "s"}` : ""}`;
+  const value = isTooMany ? `${sum} images; at most ${MAX_IMAGES} at a time` : few;
+  return ["", "edit-"].map((prefix) => {
+    // No tab is there before it is opened.
+    const isRunning = document.getElementById(`${prefix}stop`)?.disabled === false;
+    return {__type__: "update", value, interactive: !isTooMany && !isRunning};
+  });
+}""".replace("MAX_IMAGES", str(MOST_IMAGES))
 
 
 def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.State:
