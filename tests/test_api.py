@@ -193,7 +193,7 @@ def test_a_job_tells_how_far_it_is_scale_by_scale(client):
 def test_a_cancelled_job_gives_the_model_free(client, monkeypatch):
     def endless(models, order, pace, stop):
         first = next(event for event in carry_out(models, order, pace, stop) if isinstance(event, Scale))
-        while not stop.wait(0.01):
+        while not stop.wait(0.2):
             yield first
 
     with monkeypatch.context() as patch:
