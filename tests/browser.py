@@ -173,10 +173,17 @@ class Visitor:
         page.on("request", lambda request: self.requests.append(request.url))
         page.goto(address)
         page.locator("#generate").wait_for()
-        page.locator("#sampling > button").click()
+        self.unfold("change-checkpoint", "sampling")
         if not new_seeds:
             page.locator("#new-seed input").uncheck()
             page.evaluate("scrollTo(0, 0)")
+
+    def unfold(self, *folds: str) -> None:
+        """Open what is folded away."""
+        for fold in folds:
+            button = self.page.locator(f"#{fold} > button")
+            if "open" not in button.get_attribute("class").split():
+                button.click()
 
     def text(self, part: str) -> str:
         """What stands in a part of the page, given by its id, without Gradio's own clock, which nobody sees."""
@@ -209,6 +216,7 @@ class Visitor:
 
     def open_checkpoints(self) -> None:
         """Open the list of checkpoints, and wait until it is as the folder is now."""
+        self.unfold("change-checkpoint")
         self.page.locator("#checkpoint input").click()
         self.page.locator("#checkpoint:not([aria-busy])").wait_for()
 

@@ -91,8 +91,9 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
             with gr.Column(elem_id="left", min_width=300):
                 with gr.Group(elem_classes="card"):
                     checkpoint_panel = create_checkpoint_panel(catalog, engine, first, options.uploads)
-                    hub_panel = create_hub_panel(options.hub)
-                    export_panel = create_export_panel(options.exports, ready, remove_folder)
+                    with checkpoint_panel.fold:
+                        hub_panel = create_hub_panel(options.hub)
+                        export_panel = create_export_panel(options.exports, ready, remove_folder)
                 with gr.Group(elem_classes="card"):
                     settings_panel = create_settings_panel(first.description, first.path)
             with gr.Column(elem_id="right", min_width=300), gr.Tabs(selected=IMAGES_TAB, elem_id="tabs") as tabs:

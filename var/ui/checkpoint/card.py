@@ -8,15 +8,19 @@ from ...engine.models import Resident
 from ...text import format_bytes
 
 
-def summary_html(description: Description, resident: Resident | None, news: str = "") -> str:
+def summary_html(description: Description, resident: Resident | None, news: str = "", name: str = "") -> str:
     """Return what was found, in a few lines.
 
     Args:
         description: of the checkpoint.
         resident: what it takes in memory; None where it is not loaded.
         news: what just happened to it, such as that its file changed; "" for nothing.
+        name: what it is called; "" where that is said elsewhere.
     """
-    lines = [_line("news", news)] if news else []
+    classes, side = len(description.class_names), description.image_size
+    what = f"{classes} {'class' if classes == 1 else 'classes'}, images of {side}×{side}"
+    lines = [f'<p class="line"><b>{escape(name)}</b> {what}</p>'] if name else []
+    lines += [_line("news", news)] if news else []
     lines.append(_line("summary", description.summary))
     if description.vae_file:
         lines.append(_line("note", f"VQVAE from {description.vae_file}"))

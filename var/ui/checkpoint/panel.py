@@ -20,6 +20,7 @@ from ..unchecked import Dropdown, Radio
 from .card import details_html, summary_html
 
 MAX_SHOWN = 100  # that Gradio's open list has
+FOLD = "Change, upload, details, export"
 WEIGHTS = [("EMA", "ema"), ("Raw", "raw")]
 PRECISIONS = [("Auto", ""), ("float32", "float32"), ("bfloat16", "bfloat16"), ("float16", "float16")]
 
@@ -45,6 +46,7 @@ class CheckpointPanel:
         loading: how that one is loaded.
         refused: the name that did not fit into memory.
         version: of the file that is described, to see when it changes.
+        fold: holds all but the line that says what is chosen, and what went wrong; others add to it.
     """
 
     choice: gr.Dropdown
@@ -62,6 +64,7 @@ class CheckpointPanel:
     loading: gr.State
     refused: gr.State
     version: gr.State
+    fold: gr.Accordion
 
 
 @dataclass(frozen=True)
@@ -96,36 +99,39 @@ def create_checkpoint_panel(catalog: Catalog, engine: Engine, first: Choice, upl
     """
     there = first.description is not None
     choices = catalog.choices()
-    choice = Dropdown(
-        choices=choices,
-        value=first.name,
-        label="Checkpoint",
-        info=list_note(len(choices)),
-        elem_id="checkpoint",
-    )
-    upload = gr.File(
-        label="Upload a checkpoint",
-        show_label=False,
-        visible=uploads,
-        elem_id="upload",
-        elem_classes="drop-line",
-    )
     found = gr.HTML(found_html(first, catalog, engine), js_on_load=read_script("list"), elem_id="found")
     problem = gr.HTML(error_banner(first.problem) if first.problem else "", elem_id="checkpoint-problem")
     offer = gr.Button("", visible=False, elem_id="offer")
-    with gr.Accordion("Details", open=False, visible=there, elem_id="details", elem_classes="fold") as details_group:
-        details = gr.HTML(details_of(first, engine), js_on_load=KEEP_UNFOLDED, elem_id="facts")
-        weights = Radio(
-            WEIGHTS, value="ema", label="Weights", info="The file has both.", visible=False, elem_id="weights"
+    with gr.Accordion(FOLD, open=not there, elem_id="change-checkpoint", elem_classes="fold") as fold:
+        choice = Dropdown(
+            choices=choices,
+            value=first.name,
+            label="Checkpoint",
+            info=list_note(len(choices)),
+            elem_id="checkpoint",
         )
-        precision = Radio(
-            PRECISIONS,
-            value="",
-            label="Precision",
-            info="Of the transformer. Lower takes less memory.",
-            elem_id="precision",
+        upload = gr.File(
+            label="Upload a checkpoint",
+            show_label=False,
+            visible=uploads,
+            elem_id="upload",
+            elem_classes="drop-line",
         )
-        unload = gr.Button("Unload from memory", size="sm", elem_id="unload")
+        with gr.Accordion(
+            "Details", open=False, visible=there, elem_id="details", elem_classes="fold"
+        ) as details_group:
+            details = gr.HTML(details_of(first, engine), js_on_load=KEEP_UNFOLDED, elem_id="facts")
+            weights = Radio(
+                WEIGHTS, value="ema", label="Weights", info="The file has both.", visible=False, elem_id="weights"
+            )
+            precision = Radio(
+                PRECISIONS,
+                value="",
+                label="Precision",
+                info="Of the transformer. Lower takes less memory.",
+                elem_id="precision",
+            )
+            unload = gr.Button("Unload from memory", size="sm", elem_id="unload")
     return CheckpointPanel(
         choice,
         upload,
@@ -142,6 +148,7 @@ def create_checkpoint_panel(catalog: Catalog, engine: Engine, first: Choice, upl
         loading=gr.State(Loading()),
         refused=gr.State(None),
         version=gr.State(engine.version(first.path) if first.path else None),
+        fold=fold,
     )
 
 
@@ -200,7 +207,7 @@ def kind_of(path: Path) -> str:
 def found_html(choice: Choice, catalog: Catalog, engine: Engine, news: str = "") -> str:
     """Return the lines below the checkpoint."""
     if choice.description is not None:
-        return summary_html(choice.description, engine.resident(choice.path, choice.loading), news)
+        return summary_html(choice.description, engine.resident(choice.path, choice.loading), news, choice.name or "")
     return hint_line(catalog.empty_message() if choice.name is None else "Choose another checkpoint, or upload one.")
 
 
