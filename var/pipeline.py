@@ -3,7 +3,7 @@
 Letters: B images, L tokens of all scales, H and W pixels, h and w pixels of a mask, N side of the latent.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -160,7 +160,7 @@ class VARPipeline:
         cfg_start: int = SamplingOptions.cfg_start,
         cfg_end: int = SamplingOptions.cfg_end,
         stop: StopSignal | None = None,
-    ) -> Iterator[Step]:
+    ) -> Generator[Step, None, None]:
         """Sample images, a step a scale.
 
         Where memory is too small for all images at once they are made in parts, and each part takes a step a scale.
@@ -259,7 +259,7 @@ class VARPipeline:
         keep_scales: int = 0,
         paste: bool = False,
         stop: StopSignal | None = None,
-    ) -> Iterator[Step]:
+    ) -> Generator[Step, None, None]:
         """Make a part of an image anew (in- and out-painting), or vary its details, a step a scale.
 
         Args:
@@ -391,7 +391,7 @@ class VARPipeline:
         known: Known | None = None,
         stop: StopSignal | None = None,
         finish: Callable[[Tensor], Tensor] | None = None,
-    ) -> Iterator[Step]:
+    ) -> Generator[Step, None, None]:
         """Generate and decode; `finish` is the last that happens to images, (b, 3, H, W) in [0, 1]."""
         config, decoder = self.var.config, self._decoder
         finished: tuple[Tensor, ...] = ()  # images that are done, each (b, 3, H, W) in [0, 1]

@@ -110,12 +110,12 @@ def parse_axis(kind: str, text: str, names: Names) -> Axis:
     if len(text) > MAX_TEXT:
         raise ValueError(f"{title}: the text is too long; at most {MAX_TEXT} letters are read")
     try:
-        values = KINDS[kind].parse(text, names)
+        read = KINDS[kind].parse(text, names)
     except ValueError as error:
         raise ValueError(f"{title}: {error}") from None
-    if not values:
+    if not read:
         raise ValueError(f"{title}: no value given; type some, such as {hint}")
-    values = tuple(dict.fromkeys(values))
+    values = tuple(dict.fromkeys(read))
     if kind == "class":
         return Axis(kind, values, tuple(class_label(value, names.classes) for value in values))
     return Axis(kind, values, checkpoint_labels(values) if kind == "checkpoint" else ())
@@ -209,10 +209,10 @@ def range_of(word: str, match: re.Match) -> list[Decimal]:
         raise ValueError(f"the step of {word!r} is 0")
     if typed_step is None and (last - first) % 1:
         raise ValueError(f"{word!r} needs a step, such as {match['first']}-{match['last']}:0.25")
-    count = abs(last - first) // step + 1
+    count = int(abs(last - first) // step + 1)
     if count > MAX_VALUES:
         raise ValueError(f"{word!r} has {count} values; at most {MAX_VALUES} are allowed")
-    return [first + (step if last >= first else -step) * i for i in range(int(count))]
+    return [first + (step if last >= first else -step) * i for i in range(count)]
 
 
 def numbers(whole: bool, lowest: float = 0, highest: float = 10**6) -> Callable[[str, Names], list]:
@@ -257,13 +257,13 @@ def match_classes(word: str, class_names: Sequence[str]) -> list[int | None]:
         for label in labels:
             if label >= len(class_names):
                 raise ValueError(f"class {label} is out of range; the classes are 0 to {len(class_names) - 1}")
-        return labels
+        return list(labels)
     found = labels_of(word, class_names)
     if not found and word.casefold() in WORDS_FOR_NO_CLASS:
         return [None]
     found = found or [label for label, name in enumerate(class_names) if word.casefold() in name.casefold()]
     if len(found) == 1:
-        return found
+        return list(found)
     if not found:
         raise ValueError(f"no class is named {word!r}; {suggest(word, class_names)}")
     some = ", ".join(f"{class_names[label]} ({label})" for label in found[:5]) + (", …" if len(found) > 5 else "")

@@ -188,7 +188,7 @@ def make_batch(pipe: VARPipeline, cells: Sequence[Cell], stop: StopSignal) -> It
     options = replace(
         possible[0].options,
         class_labels=tuple(cell.options.class_labels[0] for cell in possible),
-        seed=tuple(cell.options.seed[0] for cell in possible),
+        seed=tuple(cell.options.seeds[0] for cell in possible),
     )
     last = None
     try:
@@ -222,7 +222,7 @@ def grid_picture(
         note: what all images share; see `shared_settings`.
         palette: the colours.
     """
-    by_place = {result.cell.place: result.image for result in results}
+    by_place: dict[tuple[int, ...], Image.Image | str | None] = {result.cell.place: result.image for result in results}
     reasons = {result.error: result.cell.place for result in reversed(results) if result.error}
     # each reason once, in the first cell that it holds for; a picture travels, so without the machine's folders
     by_place |= {place: FOLDERS.sub("", reason) for reason, place in reasons.items()}
@@ -232,8 +232,8 @@ def grid_picture(
         Grid([[by_place.get((column, row, depth)) for column in range(columns)] for row in range(rows)], titles[depth])
         for depth in range(grids)
     ]
-    headers = [Headers(axis.title, axis.labels) if axis else Headers() for axis in (x, y)]
-    return grid_sheet(pictures, *headers, note, palette)
+    top, left = (Headers(axis.title, axis.labels) if axis else Headers() for axis in (x, y))
+    return grid_sheet(pictures, top, left, note, palette)
 
 
 def shared_settings(base: Cell, class_names: Sequence[str], *axes: Axis | None) -> str:
@@ -247,7 +247,7 @@ def shared_settings(base: Cell, class_names: Sequence[str], *axes: Axis | None) 
         "weights": base.model.weights,
         "dtype": base.model.dtype,
         "class": NO_CLASS if label is None else class_names[label],
-        "seed": base.options.seed[0],
+        "seed": base.options.seeds[0],
     }
     varying = {axis.kind for axis in axes if axis}
     unsaid = {kind for kind in SELDOM_CHANGED if values[kind] == getattr(SamplingOptions([None]), kind)}

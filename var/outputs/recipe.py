@@ -1,10 +1,11 @@
 """The recipe of an image: all that is needed to make it again, and how it travels inside the PNG."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from PIL import Image, PngImagePlugin
 
@@ -75,7 +76,7 @@ class Recipe:
     @property
     def seed(self) -> int:
         """Seed of this image alone."""
-        return self.options.seed[0]
+        return self.options.seeds[0]
 
     def check(self) -> None:
         """Raise ValueError unless every value is of its kind and in its range; for recipes of unknown origin."""
@@ -102,18 +103,18 @@ class Recipe:
             raise ValueError("edited must be true or false")
 
     @property
-    def arguments(self) -> dict:
+    def arguments(self) -> dict[str, Any]:
         """The keyword arguments with which a pipeline makes the image again."""
         return arguments_of(self.options)
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """The recipe as plain values, one level deep; `from_dict` reads it."""
         own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "options"}
         options = {name: getattr(self.options, name) for name in option_names()}
         return {FORMAT_KEY: FORMAT, "class_label": self.class_label, "seed": self.seed} | options | own
 
     @classmethod
-    def from_dict(cls, values: dict) -> "Recipe":
+    def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
         """The recipe of plain values from anywhere.
 
         What an older program did not know takes the value that it has there in effect: the default.
@@ -128,8 +129,8 @@ class Recipe:
             raise ValueError(f"{FORMAT_KEY} is not {FORMAT}")
         own = {field.name for field in fields(cls) if field.name != "options"}
         try:
-            options = {name: tuple_of(values[name]) for name in option_names() if name in values}
-            options = SamplingOptions(class_labels=(values["class_label"],), seed=(values["seed"],), **options)
+            shared = {name: tuple_of(values[name]) for name in option_names() if name in values}
+            options = SamplingOptions(class_labels=(values["class_label"],), seed=(values["seed"],), **shared)
             recipe = cls(options=options, **{name: values[name] for name in own & values.keys()})
             recipe.check()
         except (KeyError, TypeError, OverflowError) as error:
@@ -137,12 +138,12 @@ class Recipe:
         return recipe
 
 
-def arguments_of(options: SamplingOptions) -> dict:
+def arguments_of(options: SamplingOptions) -> dict[str, Any]:
     """The keyword arguments with which a pipeline follows these options."""
     return {field.name: getattr(options, field.name) for field in fields(options)}
 
 
-def tuple_of(value):
+def tuple_of(value: Any) -> Any:
     """A list of JSON as a tuple; anything else as it is."""
     return tuple(value) if isinstance(value, list) else value
 
@@ -160,9 +161,8 @@ def make_recipes(pipe: VARPipeline, options: SamplingOptions, edited: bool = Fal
     """
     if not options.seeded_by_image and options.batch_size > 1:
         raise ValueError("images that share one seed have no recipe each; give a list of seeds")
-    seeds = options.seed if options.seeded_by_image else (options.seed,)
     checkpoint, vae = pipe.checkpoint, pipe.vae_checkpoint
-    common = dict(
+    common: dict[str, Any] = dict(
         checkpoint=printable(checkpoint.path.name) if checkpoint else "",
         checkpoint_hash=pipe.checkpoint_hash or "",
         image_size=pipe.image_size,
@@ -180,7 +180,7 @@ def make_recipes(pipe: VARPipeline, options: SamplingOptions, edited: bool = Fal
             class_name="" if label is None else pipe.class_names[label],
             **common,
         )
-        for label, seed in zip(options.class_labels, seeds, strict=True)
+        for label, seed in zip(options.class_labels, options.seeds, strict=True)
     ]
 
 
@@ -240,7 +240,7 @@ def from_png(source: str | Path | Image.Image) -> Recipe:
     return from_texts(texts)
 
 
-def from_texts(texts: dict) -> Recipe:
+def from_texts(texts: Mapping[Any, Any]) -> Recipe:
     """The recipe among the texts of an image; the errors are those of `from_png`.
 
     Some programs keep the text that others show and drop what they do not know; the first has all that is needed.
@@ -262,7 +262,7 @@ def from_texts(texts: dict) -> Recipe:
         raise ValueError(f"The settings in this image are damaged or not of this program: {error}.") from error
 
 
-def values_of_json(text: str) -> dict:
+def values_of_json(text: str) -> dict[str, Any]:
     """The plain values of our own chunk; raises ValueError where it is damaged."""
     if len(text) > MOST_LETTERS:
         raise ValueError("The settings in this image are damaged: they are too long.")
@@ -284,7 +284,7 @@ def whole(digits: str) -> int:
     return int(digits)
 
 
-def refuse(constant: str):
+def refuse(constant: str) -> NoReturn:
     """Refuse what JSON does not have but Python's reader takes: NaN and Infinity."""
     raise ValueError(f"{constant} is no value")
 

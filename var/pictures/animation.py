@@ -41,4 +41,5 @@ def film_size(size: tuple[int, int]) -> tuple[int, int]:
     """Width and height of a film of images of this size: enlarged by a whole factor, or made smaller."""
     longest = max(size)
     scale = -(-LEAST_SIDE // longest) if longest < LEAST_SIDE else min(1, MOST_SIDE / longest)
-    return tuple(max(1, round(length * scale)) for length in size)
+    width, height = (max(1, round(length * scale)) for length in size)
+    return width, height

@@ -6,7 +6,7 @@ Their files do not say it: 12 bits stand in 16, and floating-point numbers go up
 from collections.abc import Mapping
 
 import numpy
-from PIL import Image
+from PIL import Image, ImageFile
 
 WHITES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits
 MIN_CUT = 64  # of 256: 14 bits and fewer that stand in 16 stay below
@@ -72,7 +72,8 @@ def to_eight_bits(
 
 def is_cut(image: Image.Image) -> bool:
     """Whether Pillow reads an image of 16 bits a colour as 8: it takes the upper 8 bits, whatever the numbers reach."""
-    return deep_kind(image) is None and any(";16" in str(part[3]) for part in image.tile)
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else ()
+    return deep_kind(image) is None and any(";16" in str(part[3]) for part in tiles)
 
 
 def check_cut(largest: int, name: str) -> None:

@@ -17,8 +17,8 @@ from .deep import to_eight_bits
 def to_pil(images: Tensor) -> list[Image.Image]:
     """Images of a float tensor (B, 3, H, W) in [0, 1], rounded to 8 bits."""
     pixels = images.mul(255).round_().clamp_(0, 255).to(torch.uint8)
-    pixels = pixels.permute(0, 2, 3, 1).cpu().numpy()  # (B, H, W, 3)
-    return [Image.fromarray(image) for image in pixels]
+    arrays = pixels.permute(0, 2, 3, 1).cpu().numpy()  # (B, H, W, 3)
+    return [Image.fromarray(array) for array in arrays]
 
 
 def upright(image: Image.Image, whites: Mapping[str, float] | None = None, name: str = "The image") -> Image.Image:
@@ -72,8 +72,8 @@ def read_image(image: Image.Image | Tensor, size: int) -> Tensor:
     return image.float()
 
 
-def check_images(images: Tensor, size: int) -> None:
-    """Raise ValueError unless `images` is a float tensor (B, 3, size, size) in [-1, 1]."""
+def check_images(images: object, size: int) -> Tensor:
+    """Return images that are a float tensor (B, 3, size, size) in [-1, 1]; raises ValueError for anything else."""
     expected = f"images must be PIL images, or a float tensor (B, 3, {size}, {size}) in [-1, 1]"
     if not isinstance(images, Tensor) or not images.is_floating_point():
         found = f"a tensor of {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
@@ -82,6 +82,7 @@ def check_images(images: Tensor, size: int) -> None:
         raise ValueError(f"{expected}, not of shape {tuple(images.shape)}")
     if not (images.abs() <= 1 + 1e-3).all():
         raise ValueError(f"{expected}; found values from {images.min():g} to {images.max():g}")
+    return images
 
 
 def read_images(images: Tensor | Image.Image | Sequence[Image.Image], size: int) -> Tensor:
@@ -101,8 +102,7 @@ def read_images(images: Tensor | Image.Image | Sequence[Image.Image], size: int)
         images = [images]
     if isinstance(images, Sequence) and images and all(isinstance(image, Image.Image) for image in images):
         return torch.cat([from_pil(image, size) for image in images])
-    check_images(images, size)
-    return images.float()
+    return check_images(images, size).float()
 
 
 def read_mask(mask: Image.Image | Tensor | numpy.ndarray, image: Image.Image | Tensor, side: int) -> Tensor:
@@ -160,9 +160,10 @@ def paste_kept(images: Tensor, original: Tensor, keep: Tensor, feather: int) -> 
         float (b, 3, H, W) in [0, 1].
     """
     radius = feather // 2
-    window = dict(kernel_size=2 * radius + 1, stride=1, padding=radius)
-    near = F.max_pool2d(1 - keep[None, None], **window)  # (1, 1, H, W), 1 up to half of the way
-    share = 1 - F.avg_pool2d(near, **window, count_include_pad=False)  # (1, 1, H, W), of the original
+    window = 2 * radius + 1
+    near = F.max_pool2d(1 - keep[None, None], window, stride=1, padding=radius)  # (1, 1, H, W), 1 up to half of the way
+    mean = F.avg_pool2d(near, window, stride=1, padding=radius, count_include_pad=False)  # (1, 1, H, W)
+    share = 1 - mean  # of the original
     return torch.lerp(images, original.add(1).mul(0.5), share)
 
 

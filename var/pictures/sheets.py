@@ -76,7 +76,8 @@ def cell_side(images: Sequence[Image.Image], count: int) -> int:
 def fitted(image: Image.Image, side: int) -> Image.Image:
     """An image whose longer side is `side`."""
     scale = side / max(image.size)
-    size = tuple(max(1, round(length * scale)) for length in image.size)
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    size = (width, height)
     return image.convert("RGB").resize(size, Image.Resampling.LANCZOS) if size != image.size else image.convert("RGB")
 
 

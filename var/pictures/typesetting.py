@@ -75,9 +75,13 @@ class Typesetter:
 def typeface(size: int, wide: bool) -> ImageFont.FreeTypeFont:
     """The typeface bundled with Pillow, or the one of Matplotlib, which has the letters of more languages."""
     if not wide:
-        return ImageFont.load_default(size)
+        font = ImageFont.load_default(size)
+        assert isinstance(font, ImageFont.FreeTypeFont), "a size was asked for"
+        return font
     # found without importing the package, which takes a while
-    folder = Path(find_spec("matplotlib").submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf"
+    found = find_spec("matplotlib")
+    assert found is not None and found.submodule_search_locations, "it is required"
+    folder = Path(found.submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf"
     return ImageFont.truetype(folder / "DejaVuSans.ttf", size)
 
 
