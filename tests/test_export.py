@@ -48,6 +48,13 @@ def test_safetensors_keeps_sizes_names_and_progress(checkpoint, tmp_path):
     assert again.training == {"epoch": 3, "iter": 11}
 
 
+def test_safetensors_keeps_what_the_checkpoint_asks_to_be_sampled_with(checkpoint, tmp_path):
+    training = {"epoch": 3, "args": {"sampling": {"cfg_scale": 2.0, "top_k": 5}, "lr": 1e-3}}
+    export_safetensors(replace(checkpoint, training=training), tmp_path / "out.safetensors")
+    pipe = VARPipeline.from_checkpoint(tmp_path / "out.safetensors", device="cpu")
+    assert pipe.own_settings == {"cfg_scale": 2.0, "top_k": 5}
+
+
 def test_header_tells_the_config_to_others(checkpoint, tmp_path):
     export_safetensors(checkpoint, tmp_path / "out.safetensors")
     with safe_open(tmp_path / "out.safetensors", framework="pt") as file:

@@ -6,7 +6,7 @@ import pytest
 
 from var.engine.description import Description
 from var.sampling.options import SamplingOptions
-from var.sampling.presets import PRESETS
+from var.sampling.presets import PRESETS, own_settings
 from var.ui.settings.sampling import presets_of
 
 DESCRIPTION = Description("", ("Ant", "Bee"), 64, 16, "CPU, float32", None)
@@ -50,3 +50,25 @@ def test_the_settings_of_a_checkpoint_of_its_own_come_first():
     settings = first.settings()
     assert (settings["cfg_scale"], settings["top_k"], settings["top_p"]) == (1.4, 0, 0.0)
     assert tuple(others) == PRESETS
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"cfg_scale": 3.0, "top_k": 50}, {"cfg_scale": 3.0, "top_k": 50}),
+        ({"cfg_scale": 3.0, "more": 1}, {"cfg_scale": 3.0}),
+        ({"cfg_scale": 1.5, "cfg_curve": "constant"}, {"cfg_scale": 1.5, "cfg_curve": "constant"}),
+        ({"cfg_scale": 1.5, "cfg_curve": "steep"}, {}),
+        ({"cfg_scale": "3"}, {}),
+        ({"cfg_scale": -1.0, "top_k": 50}, {}),
+        ({"top_k": 2.5}, {}),
+        ("strong", {}),
+    ],
+)
+def test_a_file_may_ask_for_settings_of_its_own(asked, found):
+    assert own_settings({"args": {"sampling": asked}}, num_scales=7) == found
+
+
+@pytest.mark.parametrize("training", [{}, {"args": {"text": "x"}}, {"args": {}}])
+def test_a_file_that_asks_for_nothing_has_no_settings(training):
+    assert own_settings(training, num_scales=7) == {}

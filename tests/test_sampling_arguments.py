@@ -25,7 +25,7 @@ from var.sampling.options import SamplingOptions, help_of, option_names
 def test_settings_come_from_the_preset_and_the_options_beside_it(arguments, settings):
     parser = argparse.ArgumentParser()
     add_sampling_arguments(parser)
-    assert SamplingOptions([0], **sampling_settings(parser.parse_args(arguments))) == settings
+    assert SamplingOptions([0], **sampling_settings(parser.parse_args(arguments), {})) == settings
 
 
 def test_every_option_and_its_default_are_in_the_help():
@@ -35,3 +35,18 @@ def test_every_option_and_its_default_are_in_the_help():
     for name in option_names():
         assert f"--{name.replace('_', '-')}" in text and help_of(name) in text
     assert all(f"(default {shown})" in text for shown in (4.0, 900, 0.95, "no", 1.0, "ramp", 0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        ([], SamplingOptions([0], cfg_scale=3.0, top_k=5)),
+        (["--top-k", "7"], SamplingOptions([0], cfg_scale=3.0, top_k=7)),
+        (["--preset", "quality"], SamplingOptions([0])),
+    ],
+)
+def test_what_the_checkpoint_asks_for_holds_unless_a_preset_is_given(arguments, settings):
+    parser = argparse.ArgumentParser()
+    add_sampling_arguments(parser)
+    own = {"cfg_scale": 3.0, "top_k": 5}
+    assert SamplingOptions([0], **sampling_settings(parser.parse_args(arguments), own)) == settings

@@ -11,7 +11,7 @@ from pictures import IMAGE_SIZE, picture, write_class_folders, write_packed
 from PIL import Image
 
 from var.errors import DataError
-from var.training.data import ImageFiles, augment, center_crop, to_model_range
+from var.training.data import BorderedImages, ImageFiles, PackedImages, augment, center_crop, to_model_range
 from var.training.image_folder import some
 from var.training.loading import load_data
 
@@ -337,6 +337,13 @@ def test_augment_crops_and_mirrors():
     assert shapes == {(2, 3, 6, 6)}
     mirrored = {torch.equal(augment(pixels, 8, True, generator)[0], pixels[0].flip(2)) for _ in range(20)}
     assert mirrored == {True, False}
+
+
+def test_a_border_mirrors_the_image_and_its_middle_is_the_image():
+    pixels = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4).expand(2, 3, 4, 4)
+    found = BorderedImages(PackedImages(pixels), 2).batch(torch.tensor([1]))
+    assert found[0, 0, 2].tolist() == [2, 1, 0, 1, 2, 3, 2, 1]
+    assert torch.equal(center_crop(found, 4), pixels[:1])
 
 
 def test_center_crop_takes_the_middle():

@@ -129,6 +129,39 @@ def test_late_in_the_stage_no_code_is_moved():
     assert torch.equal(stage.model.quantize.embedding.weight, before)
 
 
+def test_the_losses_of_an_image_reach_the_whole_tokenizer():
+    stage = tokenizer_stage()
+    images = torch.rand(8, 3, 16, 16) * 2 - 1
+    said = stage.objective(images, torch.tensor(0.0), 0.0)  # not quantized: the loss is plain
+    said.loss.backward()
+    found = {name: p.grad.clone() for name, p in stage.model.named_parameters() if p.grad is not None}
+    stage.model.zero_grad()
+    vqvae = stage.model
+    latent = vqvae.encode_latent(images)
+    output = vqvae.decoder(vqvae.post_quant_conv(latent))
+    loss = torch.nn.functional.mse_loss(output, images) + 0.2 * torch.nn.functional.l1_loss(output, images)
+    loss.backward()
+    for name in ("encoder.conv_in.weight", "decoder.conv_out.weight", "post_quant_conv.weight"):
+        assert torch.allclose(found[name], dict(vqvae.named_parameters())[name].grad, atol=1e-6), name
+    assert said.measured["squared_error"].item() == pytest.approx(torch.nn.functional.mse_loss(output, images).item())
+
+
+def test_the_critic_learns_beside_the_tokenizer_and_bends_its_gradient():
+    gradients = []
+    for share in (0.0, 1.0):
+        torch.manual_seed(0)
+        split = random_split()
+        options = make_options("tiny", **TINY_OPTIONS, adversarial=0.5)
+        stage = TokenizerStage(VQVAE(options.vae_config()), options, split, split, Processes())
+        stage.objective(
+            split.images.batch(torch.arange(8)).float() / 127.5 - 1, torch.tensor(1.0), share
+        ).loss.backward()
+        learns = [p.grad is not None and p.grad.abs().sum() > 0 for p in stage.beside.parameters()]
+        assert any(learns) == (share > 0)
+        gradients.append(stage.model.decoder.conv_out.weight.grad)
+    assert not torch.allclose(*gradients)
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
 def test_compiled_parts_have_the_same_gradients():
     stage = tokenizer_stage()

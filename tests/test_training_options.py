@@ -8,7 +8,7 @@ from var.training.options import PRESETS, make_options
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_valid(preset):
-    assert make_options(preset).image_size == {"tiny": 64, "d36": 512}.get(preset, 256)
+    assert make_options(preset).image_size == {"tiny": 64, "small": 96, "d36": 512}.get(preset, 256)
 
 
 def test_official_preset_has_the_reference_sizes():
@@ -19,7 +19,7 @@ def test_official_preset_has_the_reference_sizes():
 
 
 def test_unknown_preset_lists_those_there():
-    with pytest.raises(TrainingError, match="tiny, d16"):
+    with pytest.raises(TrainingError, match="tiny, small, d16"):
         make_options("huge")
 
 

@@ -141,7 +141,8 @@ def wait_for_epoch(process, stage, epoch):
 
 @pytest.mark.parametrize("stage", ["tokenizer", "transformer"])
 def test_a_killed_run_goes_on_to_the_same_numbers(data, tmp_path, stage):
-    more = ("--save-minutes", "0", "--tokenizer-epochs", "8", "--epochs", "8", "--ema", "0.9", "--flip")
+    more = ["--save-minutes", "0", "--tokenizer-epochs", "8", "--epochs", "8", "--ema", "0.9", "--flip", "--shift", "1"]
+    more += ["--adversarial", "0.3", "--adversarial-start", "0.2", "--tokenizer-ema", "0.9", "--context-noise", "0.5"]
     unbroken, broken = start(data, tmp_path / "unbroken", *more), start(data, tmp_path / "broken", *more)
     wait_for_epoch(broken, stage, 5)
     os.kill(broken.pid, signal.SIGKILL)
@@ -298,6 +299,18 @@ def test_a_given_tokenizer_is_not_trained_again(data, finished, tmp_path):
     assert {line["stage"] for line in measured(tmp_path / "run")} == {"transformer"}
     given, kept = (read_checkpoint(path / "model.pth").vae_state for path in (finished, tmp_path / "run"))
     assert_same_state(given, kept)
+
+
+def test_a_tokenizer_is_trained_on_from_another(data, finished, tmp_path):
+    changed = options(tokenizer_epochs=1, tokenizer_lr=1e-9, adversarial=0.1, epochs=1)
+    train(data, tmp_path / "run", changed, init_tokenizer=finished / "model.pth")
+    given, kept = (read_checkpoint(path / "model.pth").vae_state for path in (finished, tmp_path / "run"))
+    for name in given:
+        if name != "quantize.ema_vocab_hit_SV":
+            assert torch.allclose(given[name], kept[name], atol=1e-2), name
+    other = options(vocab_size=32)
+    with pytest.raises(CheckpointError, match="of other sizes.*--init-tokenizer needs"):
+        train(data, tmp_path / "other", other, init_tokenizer=finished / "model.pth")
 
 
 def test_a_loss_that_is_not_finite_ends_with_a_sentence(data, tmp_path):

@@ -24,6 +24,7 @@ from .model.vqvae import VQVAE
 from .pictures.pixels import paste_kept, read_image, read_images, read_mask, to_pil
 from .sampling.decoding import Decoding, decode_latents, decode_parts
 from .sampling.options import SamplingOptions, is_whole, plain
+from .sampling.presets import own_settings
 from .sampling.recordings import decoder_for, recordings_for
 from .sampling.sampler import Known, generate, keep_at_scales
 from .sampling.steps import Result, Step
@@ -49,6 +50,7 @@ class VARPipeline:
         checkpoint, vae_checkpoint: where they came from.
         checkpoint_hash, vae_hash: `short_hash` of the files as they were then; None where there was none.
         class_names: list of str, one for each class.
+        own_settings: what the checkpoint's file asks to be sampled with, by name; empty where it asks for nothing.
         image_size: pixels per side.
         device, dtype: of the transformer.
     """
@@ -68,6 +70,7 @@ class VARPipeline:
         self.checkpoint_hash = checkpoint and short_hash(*checkpoint.paths)
         self.vae_hash = vae_checkpoint and short_hash(*vae_checkpoint.paths)
         self.class_names = list(class_names or (f"class {i}" for i in range(model.config.num_classes)))
+        self.own_settings = own_settings(checkpoint.training if checkpoint else {}, model.config.num_scales)
         self.image_size = model.config.patch_nums[-1] * vqvae.config.downsampling
         self.device = model.device
         self.dtype = model.dtype

@@ -19,6 +19,7 @@ from ..errors import CheckpointError
 from ..formats.atomic import sha256, write_atomically
 from ..formats.safetensors_format import SAFETENSORS_DTYPES
 from ..formats.tensors import StoredTensor
+from ..sampling.presets import own_settings
 from .checkpoint import Checkpoint
 from .folder import check_pair
 from .load import check
@@ -77,9 +78,12 @@ def export_safetensors(
     class_names = checkpoint.class_names if class_names is None else class_names
     if class_names is not None:
         metadata["class_names"] = json.dumps(list(class_names), ensure_ascii=False)
-    progress = {key: checkpoint.training[key] for key in ("epoch", "iter") if key in checkpoint.training}
-    if progress:
-        metadata["training"] = json.dumps(progress)
+    told = {key: checkpoint.training[key] for key in ("epoch", "iter") if key in checkpoint.training}
+    own = own_settings(checkpoint.training, checkpoint.var_config.num_scales) if checkpoint.var_config else {}
+    if own:
+        told["args"] = {"sampling": own}
+    if told:
+        metadata["training"] = json.dumps(told)
     out = Path(out)
     write_atomically(out, lambda file: _write_safetensors(file, tensors, metadata, dtype))
     return _exported([out], vae)

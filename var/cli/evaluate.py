@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
         refuse_existing(args.sheet, args.overwrite)
         args.sheet.parent.mkdir(parents=True, exist_ok=True)
     pipeline = open_pipeline(args.file, args)
-    sampling = sampling_settings(args)
+    sampling = sampling_settings(args, pipeline.own_settings)
     config = pipeline.var.config
     last_seed = args.seed + config.num_classes * args.per_class - 1
     SamplingOptions([0, 0], [args.seed, last_seed], **sampling).check(config.num_classes, config.num_scales)

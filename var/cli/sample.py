@@ -137,7 +137,7 @@ def make_in_batches(
     Every image has its own seed, counted up from `--seed`, so the size of the batches does not change it.
     """
     images = []
-    settings = sampling_settings(args)
+    settings = sampling_settings(args, pipe.own_settings)
     num_batches = -(-len(labels) // args.batch_size)
     with tqdm(total=num_batches * pipe.var.config.num_scales, unit="scale") as progress:
         for first in range(0, len(labels), args.batch_size):

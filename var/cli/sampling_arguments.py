@@ -1,18 +1,20 @@
 """The options of sampling on the command line, as `sample`, `edit` and `evaluate` take them."""
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from ..sampling.options import BY_SCALE, CFG_CURVES, SamplingOptions, help_of, option_names
 from ..sampling.presets import PRESETS
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of sampling; those that are not given are None, and come from the preset."""
+    """Declare the options of sampling; those not given are None, and come from preset or checkpoint."""
     parser.add_argument(
         "--preset",
         choices=[preset.key for preset in PRESETS],
-        default=PRESETS[0].key,
-        help=f"settings to begin with; options given beside it come first (default {PRESETS[0].key})",
+        help="settings to begin with; options given beside it come first (default: what the checkpoint asks for, "
+        f"else {PRESETS[0].key})",
     )
     for name in option_names():
         flag, default = "--" + name.replace("_", "-"), getattr(SamplingOptions, name)
@@ -27,9 +29,17 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag, type=type(default), nargs=several, metavar="N", help=text)
 
 
-def sampling_settings(args: argparse.Namespace) -> dict:
-    """The options of sampling that were asked for: the preset's, but for those that were given."""
-    settings = next(preset.settings() for preset in PRESETS if preset.key == args.preset)
+def sampling_settings(args: argparse.Namespace, own: Mapping[str, Any]) -> dict:
+    """The options of sampling that were asked for: the preset's, but for those that were given.
+
+    Args:
+        args: of the command.
+        own: what the checkpoint asks for (`own_settings`), where no preset was given.
+    """
+    key = args.preset or PRESETS[0].key
+    settings = next(preset.settings() for preset in PRESETS if preset.key == key)
+    if args.preset is None:
+        settings.update(own)
     for name in settings:
         value = getattr(args, name)
         if value is not None:

@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="checkpoint to start from, with its sizes and its VQVAE; classes that it does not know begin anew",
     )
+    parser.add_argument(
+        "--init-tokenizer",
+        type=Path,
+        metavar="FILE",
+        help="checkpoint whose VQVAE the tokenizer is trained on from, with its sizes",
+    )
     group = parser.add_argument_group("recipe", "each defaults to the preset's value; the tiny preset's is shown")
     for item in fields(TrainingOptions):
         name, default = "--" + item.name.replace("_", "-"), item.default
@@ -56,10 +62,22 @@ def run(args: argparse.Namespace) -> None:
     changes = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
     }
-    changes = {**fixed_options(args.tokenizer, args.init), **changes}
+    if args.init_tokenizer and (args.tokenizer or args.init):
+        raise ValueError("--init-tokenizer trains a tokenizer, --tokenizer and --init use one as it is; give one.")
+    changes = {**fixed_options(args.tokenizer or args.init_tokenizer, args.init), **changes}
     options = make_options(args.preset, **changes)
     try:
-        print(train(args.data, args.out, options, preset=args.preset, tokenizer=args.tokenizer, init=args.init))
+        print(
+            train(
+                args.data,
+                args.out,
+                options,
+                preset=args.preset,
+                tokenizer=args.tokenizer,
+                init=args.init,
+                init_tokenizer=args.init_tokenizer,
+            )
+        )
     except KeyboardInterrupt:
         print(f"The same command goes on with {args.out}.", file=sys.stderr)
         raise

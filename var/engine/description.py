@@ -16,6 +16,7 @@ from ..device import describe
 from ..formats.tensors import StoredTensor
 from ..hub.known_models import KnownModel
 from ..model.operations import count_operations
+from ..sampling.presets import own_settings
 from ..text import clean_name, format_bytes, format_count, format_operations, printable, tell_apart
 
 KINDS = {
@@ -111,7 +112,9 @@ def describe_pair(
         ("Not made", ", ".join(clean_name(name) for name in checkpoint.stand_ins[:SHOWN_CLASSES])),
         ("Licence", known.licence if known else ""),
     ]
-    defaults = {"cfg_scale": known.cfg_scale, "top_k": known.top_k, "top_p": known.top_p} if known else {}
+    defaults = own_settings(checkpoint.training, config.num_scales)
+    if known:
+        defaults = {"cfg_scale": known.cfg_scale, "top_k": known.top_k, "top_p": known.top_p}
     return Description(
         summary=checkpoint.summary(),
         class_names=tuple(tell_apart(classes.offered)),

@@ -47,3 +47,28 @@ PRESETS = (
     Preset("smooth", "Smooth", "Blends tokens instead of picking one: softer, less diverse", {"more_smooth": True}),
     Preset("no-guidance", "No guidance", "The model as it is, a third faster", {"cfg_scale": 0.0}),
 )
+
+
+OWN_SETTINGS = ("cfg_scale", "cfg_curve", "top_k", "top_p")  # of a checkpoint's own preset
+
+
+def own_settings(training: Mapping[str, Any], num_scales: int) -> dict[str, Any]:
+    """What a checkpoint's file asks to be sampled with, under `sampling` among its trainer's arguments.
+
+    Args:
+        training: of the checkpoint; its values may be anything.
+        num_scales: of the model.
+
+    Returns:
+        Those of `OWN_SETTINGS` that the file has; empty where it has none, or one that breaks its rule.
+    """
+    args = training.get("args")
+    asked = args.get("sampling") if isinstance(args, Mapping) else None
+    if not isinstance(asked, Mapping):
+        return {}
+    found = {name: asked[name] for name in OWN_SETTINGS if isinstance(asked.get(name), (int, float, str))}
+    try:
+        SamplingOptions([None], **found).check(num_classes=1, num_scales=num_scales)
+    except ValueError:
+        return {}
+    return found

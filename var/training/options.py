@@ -150,6 +150,26 @@ def _official(depth: int, **changes: Any) -> dict[str, Any]:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {},
+    # some thousands of photographs, 96×96; close to the recipe of the model in the box
+    "small": {
+        "patch_nums": (1, 2, 3, 4, 6, 9, 12),
+        "vocab_size": 1536,
+        "vae_ch_mult": (1, 2, 3, 4),
+        "shared_adaln": True,
+        "shift": 2,
+        "perceptual": 0.2,
+        "adversarial": 0.6,
+        "adversarial_start": 0.25,
+        "tokenizer_ema": 0.998,
+        "tokenizer_batch_size": 64,
+        "batch_size": 256,
+        "lr": 1.2e-3,
+        "epochs": 70,
+        "drop_path": 0.1,
+        "context_noise": 0.2,
+        "ema": 0.998,
+        "validate_every": 5,
+    },
     "d16": _official(16),
     "d20": _official(20),
     "d24": _official(24),

@@ -52,6 +52,7 @@ def train(
     preset: str = "tiny",
     tokenizer: Path | None = None,
     init: Path | None = None,
+    init_tokenizer: Path | None = None,
 ) -> Path:
     """Train both stages, or go on where an earlier call in the same folder stopped.
 
@@ -63,6 +64,7 @@ def train(
         tokenizer: a checkpoint with a finished VQVAE to use instead of training one.
         init: a checkpoint whose transformer is started from, and whose VQVAE is used where `tokenizer` is None; the
             sizes in `options` are its own.
+        init_tokenizer: a checkpoint whose VQVAE the tokenizer is trained on from; the sizes in `options` are its own.
 
     Returns:
         The path of the finished model: the best weights in float16, without optimizer.
@@ -77,7 +79,7 @@ def train(
     """
     processes = join_processes(choose_device(None if options.device == "auto" else options.device).type)
     try:
-        return Run(data_path, folder, options, preset, tokenizer, init, processes).finish()
+        return Run(data_path, folder, options, preset, tokenizer, init, init_tokenizer, processes).finish()
     finally:
         leave_processes()
 
@@ -93,11 +95,12 @@ class Run:
         preset: str,
         tokenizer: Path | None,
         init: Path | None,
+        init_tokenizer: Path | None,
         processes: Processes,
     ):
         self.folder, self.options, self.processes = folder, options, processes
         self.data_path, self.preset = data_path, preset
-        self.given_tokenizer, self.init = tokenizer or init, init
+        self.given_tokenizer, self.init, self.init_tokenizer = tokenizer or init, init, init_tokenizer
         self.device = training_device(options.device, processes)
         prepare_device(self.device)
         self.show = partial(show, enabled=processes.is_main)
@@ -175,6 +178,7 @@ class Run:
             "images": f"{len(data.train)} and {len(data.val)}, {hashlib.sha256(labels).hexdigest()}",
             "tokenizer": str(self.given_tokenizer or ""),
             "init": str(self.init or ""),
+            "init_tokenizer": str(self.init_tokenizer or ""),
             "processes": self.processes.count,
         }
         earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else found
@@ -221,13 +225,22 @@ class Run:
             return vqvae
         torch.manual_seed(self.options.seed)
         vqvae = VQVAE(self.options.vae_config())
-        if not last.exists():
+        if self.init_tokenizer is not None:
+            checkpoint = read_checkpoint(self.init_tokenizer)
+            if checkpoint.vae_config != vqvae.config:
+                has = (
+                    "no VQVAE" if checkpoint.vae_config is None else f"a VQVAE of other sizes, {checkpoint.vae_config}"
+                )
+                raise CheckpointError(f"{self.init_tokenizer} has {has}; --init-tokenizer needs {vqvae.config}.")
+            vqvae.load_state_dict(build_vqvae(checkpoint, "cpu").state_dict())
+        elif not last.exists():
             first = torch.linspace(0, len(data.train) - 1, min(len(data.train), 64)).long()
             pixels = center_crop(data.train.images.batch(first), self.options.image_size)
             initialize_vqvae(vqvae, to_model_range(pixels.cpu()))
         resume = load(last)
         vqvae.to(self.device, memory_format=torch.channels_last)
-        stage = TokenizerStage(vqvae, self.options, data.train, data.val, self.processes)
+        going_on = self.init_tokenizer is not None
+        stage = TokenizerStage(vqvae, self.options, data.train, data.val, self.processes, going_on)
         num_steps = count_steps_per_epoch(stage, self.processes) * stage.epochs
         if resume is None or resume["step"] < num_steps:
             self._propose_tokenizer(data)

@@ -178,15 +178,24 @@ class TokenizerStage:
         train: images to learn from.
         val: images held out.
         processes: of the run.
+        going_on: the tokenizer has learned to quantize already, and quantizes from the first step on.
     """
 
     name = "tokenizer"
     best_is_larger = True
     compiled_parts = (ResidualBlock,)
 
-    def __init__(self, vqvae: VQVAE, options: TrainingOptions, train: Split, val: Split, processes: Processes):
+    def __init__(
+        self,
+        vqvae: VQVAE,
+        options: TrainingOptions,
+        train: Split,
+        val: Split,
+        processes: Processes,
+        going_on: bool = False,
+    ):
         self.options, self.train, self.val, self.processes = options, train, val, processes
-        self.model = vqvae
+        self.model, self.going_on = vqvae, going_on
         device = vqvae.quant_conv.weight.device
         features = load_features().to(device, memory_format=torch.channels_last) if options.perceptual else None
         self.beside = None
@@ -213,7 +222,7 @@ class TokenizerStage:
         """Images of some indices, augmented, (B, 3, H, W) in [-1, 1], the share of quantization and the critic's."""
         pixels = augment(self.train.images.batch(indices), self.options.image_size, self.options.flip, generator)
         images = to_model_range(pixels.to(device, non_blocking=True))
-        quantized = fade(progress, PLAIN_UNTIL, QUANTIZED_FROM)
+        quantized = 1.0 if self.going_on else fade(progress, PLAIN_UNTIL, QUANTIZED_FROM)
         start = self.options.adversarial_start
         critic = fade(progress, start, start + CRITIC_FADE) if self.options.adversarial else 0.0
         return images.to(memory_format=torch.channels_last), torch.tensor(quantized, device=device), critic
