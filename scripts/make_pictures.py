@@ -28,7 +28,7 @@ SOCIAL_COLUMNS, SOCIAL_SIDE, SOCIAL_GAP = 10, 108, 8
 
 def samples(pipe: VARPipeline, seed: int) -> list[Image.Image]:
     """Make an image of each class, all of one seed, as the page makes them at first."""
-    settings = PRESETS[0].settings(pipe.var.config.vocab_size)
+    settings = PRESETS[0].settings(pipe.var.config.vocab_size) | pipe.own_settings
     images: list[Image.Image] = []
     labels = range(pipe.var.config.num_classes)
     for first in range(0, len(labels), IMAGES_AT_ONCE):
@@ -39,7 +39,7 @@ def samples(pipe: VARPipeline, seed: int) -> list[Image.Image]:
 
 def film(pipe: VARPipeline, label: int, seed: int) -> Image.Image:
     """Return an image after each of its scales, side by side, each as large as its token map is in proportion."""
-    settings = PRESETS[0].settings(pipe.var.config.vocab_size)
+    settings = PRESETS[0].settings(pipe.var.config.vocab_size) | pipe.own_settings
     steps = [images[0] for images in pipe.stream_film(pipe([label], seed=[seed], **settings))]
     patch_nums = pipe.var.config.patch_nums
     sides = [max(LEAST_SIDE, round(FILM_SIDE * number / patch_nums[-1])) for number in patch_nums]

@@ -27,7 +27,7 @@ MOST_SECONDS = 120  # until a job counts as stuck
 def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place") / os.fsdecode(b'"caf\xe9", caf\xc3\xa9')  # a name that nobody expects
     folder.mkdir()
-    write_trainer_file(folder / "fruits64.pth", class_names=NAMES, optimizer=False)
+    write_trainer_file(folder / "fruits96.pth", class_names=NAMES, optimizer=False)
     write_trainer_file(folder / "other.pth", seed=9, optimizer=False)
     return folder
 
@@ -51,7 +51,7 @@ def test_a_checkpoint_of_any_name_may_be_uploaded(client):
 def test_generate_tells_the_seed_of_each_image(client):
     _, info = client.predict(class_labels=[1, 4], num_images=2, seed=30, api_name="/generate")
     assert info == {
-        "checkpoint": "fruits64.pth",
+        "checkpoint": "fruits96.pth",
         "class_labels": [1, 1, 4, 4],
         "class_names": ["Bee", "Bee", "Eel", "Eel"],
         "seeds": [30, 31, 32, 33],
@@ -96,7 +96,7 @@ def test_generate_takes_an_uploaded_file(client, tmp_path):
         ({"class_labels": [0], "top_k": 10**30}, "top_k must be a whole number"),
         ({"class_labels": [0], "seed": -1}, "seed"),
         ({"class_labels": [0], "checkpoint": "missing.pth"}, "no checkpoint missing.pth"),
-        ({"class_labels": [0], "checkpoint": "../fruits64.pth"}, "no checkpoint ../fruits64.pth"),
+        ({"class_labels": [0], "checkpoint": "../fruits96.pth"}, "no checkpoint ../fruits96.pth"),
         ({"class_labels": [0], "checkpoint": {"path": "/etc/passwd"}}, "name of a file"),
     ],
 )
@@ -107,20 +107,20 @@ def test_generate_refuses_in_one_line(client, arguments, message):
 
 
 def test_inspect_describes_a_file(client):
-    found = client.predict(checkpoint="fruits64.pth", api_name="/inspect")
-    assert (found["file"], found["layout"], found["usable"]) == ("fruits64.pth", "trainer", True)
+    found = client.predict(checkpoint="fruits96.pth", api_name="/inspect")
+    assert (found["file"], found["layout"], found["usable"]) == ("fruits96.pth", "trainer", True)
     assert found["class_names"] == NAMES
 
 
 @pytest.mark.parametrize(
     ("endpoint", "arguments"),
     [
-        ("/inspect", {"checkpoint": "fruits64.pth"}),
+        ("/inspect", {"checkpoint": "fruits96.pth"}),
         ("/inspect", {"checkpoint": "missing.pth"}),
         ("/inspect", {"checkpoint": "broken.pth"}),
         ("/export", {"checkpoint": "broken.pth"}),
         ("/generate", {"checkpoint": "broken.pth", "class_labels": [0]}),
-        ("/compare", {"x_kind": "checkpoint", "x_values": "fruits64.pth, broken.pth"}),
+        ("/compare", {"x_kind": "checkpoint", "x_values": "fruits96.pth, broken.pth"}),
     ],
 )
 def test_the_places_of_files_are_told_to_nobody(client, checkpoints, endpoint, arguments):

@@ -15,7 +15,7 @@ from var.outputs.recipe import from_png
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    write_trainer_file(folder / "fruits64.pth", optimizer=False)
+    write_trainer_file(folder / "fruits96.pth", optimizer=False)
     Image.linear_gradient("L").convert("RGB").save(folder / "picture.png")
     mask = Image.new("L", (32, 32), 255)
     mask.paste(0, (0, 16, 32, 32))
@@ -38,7 +38,7 @@ def arguments(folder, image="picture.png", mask="mask.png", **others):
 
 def test_edit_makes_what_the_pipeline_makes(client, folder):
     files, info = client.predict(**arguments(folder), seed=5, top_k=9, api_name="/edit")
-    pipe = VARPipeline.from_checkpoint(folder / "fruits64.pth", device="cpu")
+    pipe = VARPipeline.from_checkpoint(folder / "fruits96.pth", device="cpu")
     image, mask = Image.open(folder / "picture.png"), Image.open(folder / "mask.png")
     expected = pipe.edit(image, mask, [2], seed=[5], top_k=9, paste=True).images[0]
     assert numpy.array_equal(numpy.asarray(Image.open(files[0])), numpy.asarray(expected))
@@ -47,7 +47,7 @@ def test_edit_makes_what_the_pipeline_makes(client, folder):
 
 def test_the_whole_image_is_varied_from_a_scale_on(client, folder):
     files, _ = client.predict(**arguments(folder) | {"mask": None}, keep_scales=3, api_name="/edit")
-    pipe = VARPipeline.from_checkpoint(folder / "fruits64.pth", device="cpu")
+    pipe = VARPipeline.from_checkpoint(folder / "fruits96.pth", device="cpu")
     image, mask = Image.open(folder / "picture.png"), Image.new("L", (1, 1))
     expected = pipe.edit(image, mask, [2], seed=[0], keep_scales=3).images[0]
     assert numpy.array_equal(numpy.asarray(Image.open(files[0])), numpy.asarray(expected))
@@ -59,7 +59,7 @@ def test_the_whole_image_is_varied_from_a_scale_on(client, folder):
         ({"mask": "all.png"}, "So little is painted"),
         ({"image": "broken.png"}, "image is no picture|image is a damaged picture"),
         ({"image": "huge.png"}, "image has 9000×9000 pixels. At most 25 million"),
-        ({"mask": "fruits64.pth"}, "mask is no picture"),
+        ({"mask": "fruits96.pth"}, "mask is no picture"),
         ({"class_labels": [9]}, "0 to 4"),
         ({"keep_scales": 9}, "keep_scales must be a whole number from 0 to 3"),
     ],

@@ -61,7 +61,7 @@ def temporary(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(temporary, tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
-    write_trainer_file(folder / "fruits64.pth", optimizer=False)
+    write_trainer_file(folder / "fruits96.pth", optimizer=False)
     with serve(folder, temporary, PageOptions(uploads=False, visitor_uploads=0.002)) as address:
         yield address.rstrip("/")
 

@@ -18,7 +18,7 @@ def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
     long = tiny_var_config(patch_nums=MANY_SCALES, vocab_size=64)
     write_trainer_file(folder / "long.pth", class_names=NAMES, var_config=long, optimizer=False)
-    write_trainer_file(folder / "fruits64.pth", class_names=NAMES, optimizer=False)
+    write_trainer_file(folder / "fruits96.pth", class_names=NAMES, optimizer=False)
     return folder
 
 
@@ -76,7 +76,7 @@ def test_a_png_is_named_and_carries_its_recipe(visit):
     visitor.generate()
     recipe = from_png(visitor.images()[0])
     assert visitor.image_addresses()[0].endswith("/cat-seed-7.png")
-    assert (recipe.class_name, recipe.seed, recipe.checkpoint) == ("Cat", 7, "fruits64.pth")
+    assert (recipe.class_name, recipe.seed, recipe.checkpoint) == ("Cat", 7, "fruits96.pth")
 
 
 def test_stop_keeps_the_images_that_are_finished(visit):
@@ -109,7 +109,7 @@ def test_generates_after_a_stop(visit):
     visitor.wait_for("status", "Scale")
     visitor.page.locator("#stop").click()
     visitor.wait_for("status", "Stopped")
-    visitor.choose_checkpoint("fruits64.pth")
+    visitor.choose_checkpoint("fruits96.pth")
     visitor.wait_for("found", "16×16")
     visitor.set("num-images", 1)
     visitor.generate()

@@ -36,7 +36,7 @@ def hub():
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
-    write_trainer_file(folder / "fruits64.pth", class_names=NAMES, args=dict(HOSTILE_ARGUMENTS))
+    write_trainer_file(folder / "fruits96.pth", class_names=NAMES, args=dict(HOSTILE_ARGUMENTS))
     (folder / "local_output").mkdir()
     write_trainer_file(folder / "local_output" / "ar-ckpt-last.pth", epoch=180, optimizer=False)
     FILES["trainer with var_ema"].write(folder).rename(folder / "two.pth")
@@ -86,7 +86,7 @@ def alert(visitor: Visitor) -> str:
 
 
 def test_opens_with_the_model_in_the_box(visitor):
-    assert chosen(visitor).startswith("fruits64.pth")
+    assert chosen(visitor).startswith("fruits96.pth")
     assert "Trainer checkpoint, depth 2" in visitor.text("found") and "epoch 3" in visitor.text("found")
     assert "CPU, float32" in visitor.text("found")
 
@@ -145,7 +145,7 @@ def test_a_file_that_is_no_checkpoint_gets_one_message_and_is_removed(visitor, t
     visitor.upload(tmp_path / "notes.pth")
     message = alert(visitor)
     assert message.removeprefix("!").strip().startswith("notes.pth (uploaded): ") and str(temporary) not in message
-    assert chosen(visitor).startswith("fruits64.pth")
+    assert chosen(visitor).startswith("fruits96.pth")
     assert not list(temporary.rglob("notes.pth"))
 
 
@@ -155,14 +155,14 @@ def test_the_loaded_model_stays_after_a_bad_upload(visitor, tmp_path):
     alert(visitor)
     visitor.set("num-images", 1)
     visitor.generate()
-    assert chosen(visitor).startswith("fruits64.pth")
+    assert chosen(visitor).startswith("fruits96.pth")
 
 
 def test_an_upload_belongs_to_its_session(visitor, browser, address, tmp_path):
     visitor.upload(write_trainer_file(tmp_path / "private.pth", optimizer=False))
     wait_until_chosen(visitor, "private.pth (uploaded)")
     context = browser.new_context()
-    listed = Visitor(context.new_page(), address).checkpoints("fruits64.pth")
+    listed = Visitor(context.new_page(), address).checkpoints("fruits96.pth")
     context.close()
     assert not any("private.pth" in shown for shown in listed)
 
@@ -185,7 +185,7 @@ def a_new_file_in_the_open_list(visitor, checkpoints):
 
 def test_the_list_shows_a_new_file_first_without_a_restart(visitor, checkpoints):
     with a_new_file_in_the_open_list(visitor, checkpoints):
-        visitor.page.locator("#checkpoint").get_by_role("option", selected=True, name="fruits64.pth").wait_for()
+        visitor.page.locator("#checkpoint").get_by_role("option", selected=True, name="fruits96.pth").wait_for()
 
 
 def test_the_list_is_read_when_the_pointer_comes_near(visitor, checkpoints):
@@ -301,7 +301,7 @@ def test_what_the_hub_does_not_hand_out_gets_one_message(visitor, hub, repo, mes
         hub.repos["other/model"] = repo
     download(visitor, "other/model/a.pth")
     assert message in alert(visitor)
-    assert chosen(visitor).startswith("fruits64.pth")
+    assert chosen(visitor).startswith("fruits96.pth")
 
 
 def test_a_download_can_be_cancelled(visitor, hub):
@@ -326,11 +326,11 @@ def test_an_export_makes_the_same_tokens(visitor, checkpoints, tmp_path):
         link.click()
     path = tmp_path / started.value.suggested_filename
     started.value.save_as(path)
-    assert path.name == "fruits64.safetensors"
+    assert path.name == "fruits96.safetensors"
     settings = {"class_labels": [1], "seed": 5}
     tokens = VARPipeline.from_checkpoint(path, device="cpu")(**settings).tokens
     assert torch.equal(
-        tokens, VARPipeline.from_checkpoint(checkpoints / "fruits64.pth", device="cpu")(**settings).tokens
+        tokens, VARPipeline.from_checkpoint(checkpoints / "fruits96.pth", device="cpu")(**settings).tokens
     )
 
 
@@ -349,8 +349,8 @@ def test_raw_weights_are_compared_with_their_average(address, tmp_path):
 
 def test_the_api_exports(address, tmp_path):
     client = Client(address, verbose=False, download_files=tmp_path)
-    files, info = client.predict(checkpoint="fruits64.pth", format="official", dtype="float16", api_name="/export")
-    assert info["names"] == ["fruits64-float16.pth", "vae_fruits64-float16.pth"]
+    files, info = client.predict(checkpoint="fruits96.pth", format="official", dtype="float16", api_name="/export")
+    assert info["names"] == ["fruits96-float16.pth", "vae_fruits96-float16.pth"]
     assert [os.path.getsize(file) for file in files] == info["bytes"]
     assert VARPipeline.from_checkpoint(files[0], vae=files[1], device="cpu").image_size == 16
 
@@ -366,5 +366,5 @@ def test_an_export_leaves_no_file_when_it_fails(address, temporary, tmp_path):
     client = Client(address, verbose=False, download_files=tmp_path)
     before = set(Path(temporary).rglob("*"))
     with pytest.raises(Exception, match="format must be"):
-        client.predict(checkpoint="fruits64.pth", format="zip", api_name="/export")
+        client.predict(checkpoint="fruits96.pth", format="zip", api_name="/export")
     assert set(Path(temporary).rglob("*")) == before

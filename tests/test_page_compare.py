@@ -27,7 +27,7 @@ def address(tmp_path_factory):
     write_trainer_file(folder / "long.pth", class_names=NAMES, var_config=long, optimizer=False)
     write_trainer_file(folder / "ep-10.pth", class_names=NAMES, optimizer=False, seed=1)
     write_trainer_file(folder / "ep-20.pth", class_names=NAMES, optimizer=False, seed=2)
-    write_trainer_file(folder / "fruits64.pth", class_names=NAMES, optimizer=False)
+    write_trainer_file(folder / "fruits96.pth", class_names=NAMES, optimizer=False)
     with serve(folder, tmp_path_factory.mktemp("gradio")) as address:
         yield address
 
@@ -110,7 +110,7 @@ def test_says_how_many_images_before_the_run(visitor):
 
 def test_says_what_all_images_share(visitor):
     visitor.vary_all(("Seed", "0, 1"))
-    visitor.wait_for("compare-plan", "fruits64.pth · Ant · Guidance 4")
+    visitor.wait_for("compare-plan", "fruits96.pth · Ant · Guidance 4")
 
 
 def test_says_what_is_wrong_with_a_value_before_the_run(visitor):
@@ -136,9 +136,9 @@ def test_images_that_differ_in_settings_alone_have_files_of_their_own(visitor):
 def test_checkpoints_are_filled_in_and_loaded_in_turn(visitor):
     visitor.vary_all(("Checkpoint",))
     filled = visitor.page.locator("#compare-columns-values textarea").input_value()
-    assert set(filled.split(", ")) == {"ep-10.pth", "ep-20.pth", "long.pth", "fruits64.pth"}
+    assert set(filled.split(", ")) == {"ep-10.pth", "ep-20.pth", "long.pth", "fruits96.pth"}
     visitor.compare()
-    assert set(visitor.images()) == {f"Checkpoint {name}" for name in ("ep-10", "ep-20", "long", "fruits64")}
+    assert set(visitor.images()) == {f"Checkpoint {name}" for name in ("ep-10", "ep-20", "long", "fruits96")}
 
 
 def test_a_broken_checkpoint_spoils_only_its_own_images(visitor):

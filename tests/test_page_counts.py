@@ -12,7 +12,7 @@ NAMES = ["Ant", "Bee", "<b>Cat</b>", "Dog", "Eel"]
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
-    write_trainer_file(folder / "fruits64.pth", class_names=NAMES, optimizer=False)
+    write_trainer_file(folder / "fruits96.pth", class_names=NAMES, optimizer=False)
     with serve(folder, tmp_path_factory.mktemp("gradio")) as address:
         yield address
 

@@ -14,7 +14,7 @@ NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
-    return write_trainer_file(folder / "fruits64.pth", class_names=NAMES, optimizer=False)
+    return write_trainer_file(folder / "fruits96.pth", class_names=NAMES, optimizer=False)
 
 
 @pytest.fixture(scope="module")

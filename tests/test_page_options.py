@@ -17,7 +17,7 @@ from var.ui.options import PageOptions
 def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
     write_trainer_file(folder / "other.pth", seed=9, optimizer=False)
-    write_trainer_file(folder / "fruits64.pth", optimizer=False)
+    write_trainer_file(folder / "fruits96.pth", optimizer=False)
     return folder
 
 
@@ -49,7 +49,7 @@ def test_two_models_stay_in_memory(visit):
     visitor = visit()
     visitor.choose_checkpoint("other.pth")
     visitor.generate()
-    for name in ("fruits64.pth", "other.pth"):
+    for name in ("fruits96.pth", "other.pth"):
         visitor.choose_checkpoint(name)
         visitor.wait_for("found", "in memory")
         assert visitor.text("found").count("loads on the first run") == 0

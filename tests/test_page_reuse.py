@@ -18,7 +18,7 @@ NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
 def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
     write_trainer_file(folder / "other.pth", class_names=NAMES, optimizer=False, epoch=9)
-    write_trainer_file(folder / "fruits64.pth", class_names=NAMES, optimizer=False)
+    write_trainer_file(folder / "fruits96.pth", class_names=NAMES, optimizer=False)
     return folder
 
 
@@ -100,7 +100,7 @@ def test_the_settings_of_an_image_stand_below_it(visit):
     pick(visitor, 0, "Cat, seed 2")
     shown = " ".join(visitor.text("recipe").removesuffix("Copy").split())
     assert shown == " ".join(visitor.images()[0].text["parameters"].split())
-    assert "Cat" in shown and "Model: fruits64" in shown
+    assert "Cat" in shown and "Model: fruits96" in shown
     visitor.page.locator("#recipe").get_by_role("button", name="Copy").click()
     visitor.wait_for("recipe", "Copied")
 

@@ -24,7 +24,7 @@ def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
     small = tiny_var_config(vocab_size=64, num_classes=3)
     write_trainer_file(folder / "small.pth", var_config=small, optimizer=False, seed=3)
-    write_trainer_file(folder / "fruits64.pth", class_names=NAMES, optimizer=False)
+    write_trainer_file(folder / "fruits96.pth", class_names=NAMES, optimizer=False)
     return folder
 
 
@@ -111,7 +111,7 @@ def test_what_is_changed_in_the_line_does_not_get_into_the_run(visit, other_run)
     visitor.wait_for("status", "2 images in")
     visitor.wait_for_finished()
     recipe = from_png(visitor.images()[0])
-    assert (recipe.class_name, recipe.options.top_k, recipe.seed, recipe.checkpoint) == ("Eel", 40, 5, "fruits64.pth")
+    assert (recipe.class_name, recipe.options.top_k, recipe.seed, recipe.checkpoint) == ("Eel", 40, 5, "fruits96.pth")
     is_ready(visitor)
     visitor.page.locator("#classes input").click()
     assert "class 1 · 1" in visitor.page.locator("#classes").get_by_role("option").nth(1).inner_text()
@@ -141,7 +141,7 @@ def test_an_image_that_comes_in_the_line_does_not_get_into_the_edit(visit, other
     made = visitor.picture(image.get_attribute("src")).convert("RGB")
     keep = Image.new("L", (2, 1))
     keep.putpixel((1, 0), 255)
-    pipe = VARPipeline.from_checkpoint(checkpoints / "fruits64.pth", device="cpu")
+    pipe = VARPipeline.from_checkpoint(checkpoints / "fruits96.pth", device="cpu")
     expected = pipe.edit(Image.open(tmp_path / "first.png"), keep, [0], seed=[0], paste=True).images[0]
     assert made.tobytes() == expected.tobytes()
 
@@ -195,7 +195,7 @@ def test_a_chosen_file_that_disappears_blocks_nothing(visit, checkpoints, listed
     visitor.page.locator("#generate").click()
     visitor.wait_for("problem", "There is no checkpoint fleeting.pth")
     is_ready(visitor)
-    visitor.choose_checkpoint("fruits64.pth")
+    visitor.choose_checkpoint("fruits96.pth")
     visitor.wait_for("classes", "Ant · 0")
     visitor.generate()
     assert len(visitor.captions()) == 8
@@ -214,12 +214,12 @@ def test_a_checkpoint_is_looked_into_while_somebody_computes(visit, other_run, c
     visitor = visit()
     visitor.choose_checkpoint("unknown.pth")
     visitor.wait_for("found", "epoch 77")
-    visitor.choose_checkpoint("fruits64.pth")
+    visitor.choose_checkpoint("fruits96.pth")
     visitor.wait_for("found", "epoch 3")
     other_run.go_on()
     visitor.generate()
     path.unlink()
-    assert from_png(visitor.images()[0]).checkpoint == "fruits64.pth" and "epoch 3" in visitor.text("found")
+    assert from_png(visitor.images()[0]).checkpoint == "fruits96.pth" and "epoch 3" in visitor.text("found")
 
 
 def test_calls_of_sessions_that_nobody_has_leave_the_line(visit, address, other_run, monkeypatch):

@@ -23,7 +23,7 @@ def write_sheet(checkpoint, colors):
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
     write_trainer_file(folder / "many.pth", var_config=tiny_var_config(num_classes=1000), optimizer=False)
-    path = write_trainer_file(folder / "fruits64.pth", class_names=[c.title() for c in COLORS], optimizer=False)
+    path = write_trainer_file(folder / "fruits96.pth", class_names=[c.title() for c in COLORS], optimizer=False)
     write_sheet(path, COLORS)
     return path
 

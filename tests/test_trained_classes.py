@@ -7,7 +7,7 @@ import torch
 from var.checkpoints.checkpoint import read_checkpoint
 from var.checkpoints.trained_classes import chi_squared_score, trained_classes
 
-BOX = Path(__file__).parent.parent / "checkpoints" / "fruits64.pth"
+BOX = Path(__file__).parent.parent / "checkpoints" / "fruits96.pth"
 
 
 def untrained_rows(count, columns, seed=0, shrink=0.6):

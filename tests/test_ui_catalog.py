@@ -11,14 +11,14 @@ from var.engine.catalog import Catalog
 
 @pytest.fixture
 def folder(tmp_path):
-    for age, name in enumerate(["new.pth", "old.safetensors", "fruits64.pth"]):
+    for age, name in enumerate(["new.pth", "old.safetensors", "fruits96.pth"]):
         (tmp_path / name).write_bytes(b"")
         os.utime(tmp_path / name, (1000 - age, 1000 - age))
     return tmp_path
 
 
 def test_lists_the_folder_newest_first(folder):
-    assert Catalog(folder).names() == ["new.pth", "old.safetensors", "fruits64.pth"]
+    assert Catalog(folder).names() == ["new.pth", "old.safetensors", "fruits96.pth"]
 
 
 def test_lists_uploads_before_the_folder_last_first(folder):
@@ -27,11 +27,11 @@ def test_lists_uploads_before_the_folder_last_first(folder):
 
 
 def test_the_model_in_the_box_is_the_default(folder):
-    assert Catalog(folder).default() == "fruits64.pth"
+    assert Catalog(folder).default() == "fruits96.pth"
 
 
 def test_the_newest_is_the_default_without_the_model_in_the_box(folder):
-    (folder / "fruits64.pth").unlink()
+    (folder / "fruits96.pth").unlink()
     assert Catalog(folder).default() == "new.pth"
 
 
@@ -40,7 +40,7 @@ def test_an_empty_folder_has_no_default(tmp_path):
 
 
 def test_no_name_stands_for_the_default(folder):
-    assert Catalog(folder).resolve("") == folder / "fruits64.pth"
+    assert Catalog(folder).resolve("") == folder / "fruits96.pth"
 
 
 def test_an_upload_is_found_by_its_name(folder, tmp_path):

@@ -18,7 +18,7 @@ from ..model.config import VARConfig, VQVAEConfig
 from ..text import encodable, hide_folders
 from .checkpoint import Checkpoint, read_checkpoint
 
-BOXED_MODEL = "fruits64.pth"  # in the `checkpoints` folder of this project
+BOXED_MODEL = "fruits96.pth"  # in the `checkpoints` folder of this project
 SHARD_INDEX = f".safetensors{INDEX_SUFFIX}"
 RUN_FILES = {"options.json", "data.json"}  # of a training of ours, which keeps there what it has made so far:
 RUN_PARTS = re.compile(r"(tokens|tokenizer).*\.pth")
