@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny import tiny_states, write_trainer_file
 
+from var import VARPipeline
 from var.checkpoints.memory import need
 from var.engine.models import Models, TooLargeError
 from var.errors import CheckpointError
@@ -27,6 +28,13 @@ def test_describes_what_the_page_shows(models, path):
     assert description.class_names == ("Ant", "Bee", "Cat", "Dog", "Eel")
     assert (description.vocab_size, description.image_size) == (64, 16)
     assert (description.placement, description.vae_file) == ("CPU, float32", None)
+
+
+def test_the_precision_is_the_pipelines(models, path, monkeypatch):
+    monkeypatch.setattr("var.device.is_faster_on_cpu", lambda dtype: True)
+    monkeypatch.setattr("var.device.LARGE_PARAMETERS", 1000)
+    assert models.load(path).dtype == VARPipeline.from_checkpoint(path, device="cpu").dtype == torch.bfloat16
+    assert models.describe(path).placement == "CPU, bfloat16"
 
 
 def test_keeps_a_model_between_uses(models, path):

@@ -8,6 +8,7 @@ from layout_files import write_shards
 from tiny import tiny_states, write_trainer_file
 
 from var import VARPipeline
+from var.device import LARGE_PARAMETERS
 from var.engine.catalog import Catalog
 from var.engine.description import Description
 from var.engine.engine import Engine
@@ -19,6 +20,7 @@ from var.ui.settings.fill import dtype_for
 from var.ui.settings.restore import Wanted, fitted, from_recipe, varied
 
 DESCRIPTION = Description("", ("Ant", "Bee", "Cat"), 64, 16, "CPU, float32", None, (1, 2, 3, 4))
+SMALL = 1000  # parameters
 
 
 @pytest.fixture(scope="module")
@@ -117,18 +119,21 @@ def test_values_by_scale_are_brought_back_into_their_ranges():
 
 
 @pytest.mark.parametrize(
-    ("device", "dtype", "before", "after"),
+    ("device", "dtype", "before", "num_parameters", "after"),
     [
-        ("cpu", "bfloat16", None, "bfloat16"),
-        ("cpu", "float32", "bfloat16", None),
-        ("cpu", "float32", None, None),
-        ("cpu", "float32", "float32", "float32"),
-        ("cuda", "bfloat16", None, None),  # no precision makes its numbers on another device
+        ("cpu", "bfloat16", None, SMALL, "bfloat16"),
+        ("cpu", "bfloat16", None, LARGE_PARAMETERS, None),
+        ("cpu", "float32", "bfloat16", SMALL, None),
+        ("cpu", "float32", "bfloat16", LARGE_PARAMETERS, "float32"),
+        ("cpu", "float32", None, SMALL, None),
+        ("cpu", "float32", "float32", SMALL, "float32"),
+        ("cuda", "bfloat16", None, SMALL, None),  # no precision makes its numbers on another device
     ],
 )
-def test_the_precision_is_that_of_the_image(folder, device, dtype, before, after):
+def test_the_precision_is_that_of_the_image(folder, monkeypatch, device, dtype, before, num_parameters, after):
+    monkeypatch.setattr("var.device.is_faster_on_cpu", lambda dtype: True)  # for a large one, Auto is bfloat16
     wanted = Wanted({}, device=device, dtype=dtype)
-    assert dtype_for(wanted, Engine(folder, "cpu"), Loading(dtype=before)) == after
+    assert dtype_for(wanted, Engine(folder, "cpu"), Loading(dtype=before), num_parameters) == after
 
 
 def test_a_seed_beyond_what_browsers_know_is_said_and_not_changed():

@@ -45,6 +45,7 @@ class Description:
         vae_file: name of the file that the VQVAE was taken from; None when the checkpoint carries its own.
         patch_nums: side of the token map of each scale.
         trained_classes: the classes that look trained, where the others do not; None where all may be.
+        num_parameters: of the transformer.
         defaults: what its authors sample with: `cfg_scale`, `top_k`, `top_p`; empty where that is not known.
         weights: "ema" or "raw" where the file has both, and these are in use; otherwise None.
         file_hash: short name of the content.
@@ -63,6 +64,7 @@ class Description:
     vae_file: str | None
     patch_nums: tuple[int, ...] = ()
     trained_classes: tuple[int, ...] | None = None
+    num_parameters: int = 0
     defaults: Mapping[str, float] = field(default_factory=dict)
     weights: str | None = None
     file_hash: str = ""
@@ -124,6 +126,7 @@ def describe_pair(
         vae_file=printable(pair.vae.path.name) if pair.vae else None,
         patch_nums=config.patch_nums,
         trained_classes=_offered_trained(classes),
+        num_parameters=checkpoint.num_parameters,
         defaults=defaults,
         weights=checkpoint.weights,
         file_hash=file_hash,

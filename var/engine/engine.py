@@ -151,9 +151,9 @@ class Engine:
         """Return what tells a file from a newer one at the same place; None where it is gone."""
         return self._models.version(path)
 
-    def placement(self, loading: Loading | None = None) -> Placement:
-        """Return where models are, and in which precision one that is loaded so computes."""
-        device, dtype = self._models.placement(loading)
+    def placement(self, loading: Loading | None = None, num_parameters: int = 0) -> Placement:
+        """Return where models are, and in which precision one of so many parameters computes that is loaded so."""
+        device, dtype = self._models.placement(loading, num_parameters)
         return Placement(device.type, str(dtype).removeprefix("torch."))
 
     def free_bytes(self) -> int | None:

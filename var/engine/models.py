@@ -212,10 +212,10 @@ class Models:
         except OSError:
             return None
 
-    def placement(self, loading: Loading | None = None) -> tuple[torch.device, torch.dtype]:
-        """Return where models are, and in which precision one that is loaded so computes."""
+    def placement(self, loading: Loading | None = None, num_parameters: int = 0) -> tuple[torch.device, torch.dtype]:
+        """Return where models are, and in which precision one of so many parameters computes that is loaded so."""
         device = choose_device(self._device)
-        return device, choose_dtype(device, loading and loading.dtype)
+        return device, choose_dtype(device, loading and loading.dtype, num_parameters)
 
     def free_bytes(self) -> int | None:
         """Return the memory that is free on the device; None where nobody knows."""
@@ -237,7 +237,7 @@ class Models:
             self._check_memory(pair, key.loading, self._held())
         address = cached_address(path)
         known = address and find_known(address.repo, address.path)
-        device, dtype = self.placement(key.loading)
+        device, dtype = self.placement(key.loading, pair.checkpoint.num_parameters)
         with naming(path):
             description = describe_pair(pair, device, dtype, known, trusted=is_inside(path, self._folder))
         if self._max_operations is not None and description.operations > self._max_operations:
@@ -262,7 +262,7 @@ class Models:
         # Whatever can be told from the files is told before an old model goes.
         pair = self.open(path, loading)
         self._check_memory(pair, loading, self._held())
-        device, dtype = self.placement(loading)
+        device, dtype = self.placement(loading, pair.checkpoint.num_parameters)
         description = self._describe(key, path)
         self._make_room(pair, device, dtype, key)
         pipeline = VARPipeline.from_checkpoint(
@@ -286,7 +286,7 @@ class Models:
 
     def _check_memory(self, pair: OpenedPair, loading: Loading, freed: int) -> None:
         """Refuse what cannot fit, and name a precision that does."""
-        device, dtype = self.placement(loading)
+        device, dtype = self.placement(loading, pair.checkpoint.num_parameters)
         free = available(device)
         if free is None:
             return

@@ -32,7 +32,9 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
         if wanted is None or wanted.checkpoint is None:
             return nothing
         weights = "raw" if wanted.weights == "raw" else None
-        asked = replace(loading, weights=weights, dtype=dtype_for(wanted, parts.engine, loading))
+        description = describe(parts, wanted.checkpoint, uploads)
+        dtype = dtype_for(wanted, parts.engine, loading, description.num_parameters if description else 0)
+        asked = replace(loading, weights=weights, dtype=dtype)
         if wanted.checkpoint == loaded and asked == loading:
             return nothing
         view.begin(request.session_hash, wanted.checkpoint)  # whatever is being looked into is no longer wanted
@@ -67,12 +69,19 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
     return selected.then(fill, asked, [*panel.shown(), *told, wanted_state], **AT_ONCE)
 
 
-def dtype_for(wanted: Wanted, engine: Engine, loading: Loading) -> str | None:
-    """Return the precision of `Loading` that makes an image again; the one of now where that does, or none can."""
-    here = engine.placement(loading)
+def dtype_for(wanted: Wanted, engine: Engine, loading: Loading, num_parameters: int) -> str | None:
+    """Return the precision of `Loading` that makes an image again; the one of now where that does, or none can.
+
+    Args:
+        wanted: device and precision of the image.
+        engine: makes it.
+        loading: how the checkpoint of now is loaded.
+        num_parameters: of the checkpoint that made the image.
+    """
+    here = engine.placement(loading, num_parameters)
     if wanted.device != here.device or wanted.dtype in (None, here.dtype):
         return loading.dtype
-    return None if wanted.dtype == engine.placement().dtype else wanted.dtype
+    return None if wanted.dtype == engine.placement(None, num_parameters).dtype else wanted.dtype
 
 
 def describe(parts: Parts, name: str | None, uploads: Mapping[str, str]) -> Description | None:
