@@ -1,8 +1,8 @@
 """Make the pictures that show what the model in the box can do: `python scripts/make_pictures.py`.
 
 Beside the checkpoint comes the sheet of its classes, one sample of each, which the page opens with; into
-`var/ui/static/` the film of one image after each of its scales, which the page shows where there is no sheet, and the
-picture that other sites show of a link to the page. All are made again from the same seed.
+`var/ui/static/` the film of one image after each of its scales, which the page shows where there is no checkpoint. Both
+are made again from the same seeds.
 """
 
 import argparse
@@ -22,8 +22,6 @@ from var.ui.static import FOLDER
 IMAGES_AT_ONCE = 16
 FILM_SIDE, FILM_GAP, FILM_QUALITY = 304, 16, 90
 LEAST_SIDE = 48  # of the first scales in the film
-SOCIAL_SIZE = (1200, 630)
-SOCIAL_COLUMNS, SOCIAL_SIDE, SOCIAL_GAP = 10, 108, 8
 
 
 def samples(pipe: VARPipeline, seed: int) -> list[Image.Image]:
@@ -51,23 +49,6 @@ def film(pipe: VARPipeline, label: int, seed: int) -> Image.Image:
     return strip
 
 
-def social(images: list[Image.Image]) -> Image.Image:
-    """Return the picture that other sites show of a link: some of the classes, edge to edge."""
-    width, height = SOCIAL_SIZE
-    picture = Image.new("RGB", SOCIAL_SIZE, "white")
-    step = SOCIAL_SIDE + SOCIAL_GAP
-    rows = height // step
-    left = (width - SOCIAL_COLUMNS * step + SOCIAL_GAP) // 2
-    top = (height - rows * step + SOCIAL_GAP) // 2
-    count = SOCIAL_COLUMNS * rows
-    for place in range(count):
-        image = images[place * len(images) // count if len(images) >= count else place % len(images)]
-        row, column = divmod(place, SOCIAL_COLUMNS)
-        small = image.resize((SOCIAL_SIDE, SOCIAL_SIDE), Image.Resampling.LANCZOS)
-        picture.paste(small, (left + column * step, top + row * step))
-    return picture
-
-
 def main() -> int:
     """Make them; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -87,9 +68,8 @@ def main() -> int:
     images = samples(pipe, asked.seed)
     made = [write_class_sheet(checkpoint, pipe.checkpoint_hash, images).path]
     if in_the_box:
-        made += [FOLDER / "growing.webp", FOLDER / "social.jpg"]
+        made.append(FOLDER / "growing.webp")
         film(pipe, asked.film_class, asked.film_seed).save(made[1], quality=FILM_QUALITY, method=6)
-        social(images).save(made[2], quality=88, optimize=True)
     for path in made:
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
     return 0

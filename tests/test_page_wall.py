@@ -60,6 +60,11 @@ def test_a_click_makes_that_class_at_once(visit):
     assert chosen(visitor) == ["Blue"]
 
 
+def test_the_page_has_an_icon_of_its_own(visit, address):
+    icon = visit().page.request.get(f"{address.rstrip('/')}/favicon.ico")
+    assert icon.headers["content-type"].startswith("image/svg") and b"<rect" in icon.body()
+
+
 def test_several_are_collected(visit):
     visitor = visit()
     tile(visitor, "White").click(modifiers=["Shift"])

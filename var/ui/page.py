@@ -33,7 +33,7 @@ from .parts import Parts
 from .server_folder import UPLOADS
 from .settings.events import wire_settings
 from .settings.panel import create_settings_panel, first_values
-from .static import read_script
+from .static import FOLDER, read_script
 from .theme import create_theme, growing_style, style_sheets
 
 COMPARE_TAB = "compare"
@@ -161,6 +161,7 @@ def launch_options(page: gr.Blocks, options: PageOptions | None = None) -> dict[
         "theme": create_theme(),
         "css": growing_style(),
         "css_paths": style_sheets(),
+        "favicon_path": str(FOLDER / "favicon.svg"),
         "footer_links": ["api", "settings"],
         "run_history": False,
         "app_kwargs": guarding(page.uploads, page.listeners, options),
