@@ -100,7 +100,7 @@ def is_faster_on_cpu(dtype: torch.dtype) -> bool:
     AVX-512 alone it can be twice as fast, or half.
     """
     x, weight = torch.ones(256, 1024), torch.ones(1024, 1024)
-    seconds = {kind: [] for kind in (torch.float32, dtype)}
+    seconds: dict[torch.dtype, list[float]] = {kind: [] for kind in (torch.float32, dtype)}
     with torch.inference_mode():
         for _ in range(6):  # by turns; the least of each is the one that nothing else on the machine slowed down
             for kind, measured in seconds.items():

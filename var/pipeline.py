@@ -376,10 +376,10 @@ class VARPipeline:
 
     def _labels(self, class_labels: Sequence[int | str | None]) -> Sequence[int | None]:
         """The classes as indices, whichever way they are named; raises ValueError for a name that no class has."""
-        class_labels = plain(class_labels)
-        if not isinstance(class_labels, tuple):
-            return class_labels  # `SamplingOptions.check` refuses it
-        return [find_class(label, self.class_names) if isinstance(label, str) else label for label in class_labels]
+        labels = plain(class_labels)
+        if not isinstance(labels, tuple):
+            return labels  # `SamplingOptions.check` refuses it
+        return [find_class(label, self.class_names) if isinstance(label, str) else label for label in labels]
 
     def _check(self, options: SamplingOptions, output_type: str) -> None:
         """Raise ValueError for an argument out of range."""

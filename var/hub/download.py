@@ -72,12 +72,14 @@ def download(source: str | HubAddress, progress: Progress | None = None, access:
     """
     asked = source if isinstance(source, HubAddress) else parse_address(source)
     with explaining(asked, lambda: _checkpoints(_list_files(asked, access)), access.anonymous):
-        is_file = asked.path is not None and asked.path.lower().endswith((*SUFFIXES, INDEX_SUFFIX))
-        address = asked if is_file else replace(asked, path=_choose_file(asked, access))
-        file = _fetch(address, [address.path], progress, access)[0]
-        if address.path.endswith(INDEX_SUFFIX):
-            folder = _parent(address.path)
-            commit = file.parents[address.path.count("/")].name  # the parts belong to the version of the index
+        path = asked.path
+        if path is None or not path.lower().endswith((*SUFFIXES, INDEX_SUFFIX)):
+            path = _choose_file(asked, access)
+        address = replace(asked, path=path)
+        file = _fetch(address, [path], progress, access)[0]
+        if path.endswith(INDEX_SUFFIX):
+            folder = _parent(path)
+            commit = file.parents[path.count("/")].name  # the parts belong to the version of the index
             parts = [f"{folder}/{name}" if folder else name for name in _shard_names(file)]
             _fetch(replace(address, revision=commit), parts, progress, access)
         return file
@@ -175,8 +177,9 @@ def _fetch(address: HubAddress, paths: Sequence[str], progress: Progress | None,
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, is_offline_mode
     from huggingface_hub.errors import OfflineModeIsEnabled
 
-    found = {path: _cached(address, path) if _may_take_cached(address, path, access) else None for path in paths}
-    missing = [path for path in paths if found[path] is None]
+    cached = [_cached(address, path) if _may_take_cached(address, path, access) else None for path in paths]
+    found = {path: file for path, file in zip(paths, cached, strict=True) if file is not None}
+    missing = [path for path in paths if path not in found]
     if missing and is_offline_mode():
         raise OfflineModeIsEnabled()
     wanted = {
@@ -231,6 +234,7 @@ def _fetch_blob(
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
+    assert metadata.etag is not None and metadata.size is not None, "`_fetch` looks first"
     blob, partial = _blob_paths(address, metadata.etag)
     lock = Path(constants.HF_HUB_CACHE, ".locks", blob.parent.parent.name, f"{metadata.etag}.lock")  # huggingface_hub's
     blob.parent.mkdir(parents=True, exist_ok=True)
@@ -250,7 +254,7 @@ def _fetch_blob(
                 headers=build_hf_headers(token=access.token),
                 expected_size=metadata.size,
                 displayed_filename=path,
-                tqdm_class=functools.partial(_Reporter, report) if report is not None else None,
+                tqdm_class=functools.partial(_Reporter, report) if report is not None else None,  # type: ignore[arg-type] # it makes one
             )
         # Its size is checked as it comes. What lay on the disk for a time may also have been damaged by a crash.
         if resumed and sha256(partial) != metadata.etag:

@@ -45,7 +45,7 @@ def few(names: Sequence[str]) -> str:
 
 
 def _describe_answer(
-    address: HubAddress, error: Exception, list_checkpoints: Callable[[], Sequence[str]], anonymous: bool
+    address: HubAddress, error: BaseException, list_checkpoints: Callable[[], Sequence[str]], anonymous: bool
 ) -> str:
     """What the Hub said, or that it said nothing."""
     from huggingface_hub.errors import (
