@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -78,7 +78,7 @@ def export_safetensors(
     class_names = checkpoint.class_names if class_names is None else class_names
     if class_names is not None:
         metadata["class_names"] = json.dumps(list(class_names), ensure_ascii=False)
-    told = {key: checkpoint.training[key] for key in ("epoch", "iter") if key in checkpoint.training}
+    told: dict[str, Any] = {key: checkpoint.training[key] for key in ("epoch", "iter") if key in checkpoint.training}
     own = own_settings(checkpoint.training, checkpoint.var_config.num_scales) if checkpoint.var_config else {}
     if own:
         told["args"] = {"sampling": own}
