@@ -105,7 +105,7 @@ def test_the_details_say_what_was_found(visitor):
     unfold(visitor, "details")
     visitor.wait_for("facts", "Memory")
     text = visitor.text("facts")
-    for part in ("trainer.var_wo_ddp", "depth 2, width 64, 2 heads", "of optimizer", "operations an image", "free"):
+    for part in ("trainer.var_wo_ddp", "depth 2, width 64, 2 heads", "of optimizer", "an image, with guidance", "free"):
         assert part in text
     assert re.search(r"Hash\s+[0-9a-f]{10}", text)
 
