@@ -1,6 +1,7 @@
 """A comparison over settings, classes, seeds and checkpoints."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from PIL import Image, ImageChops
@@ -52,6 +53,12 @@ def made(cells, pipelines, stop=None):
 def test_every_combination_has_a_cell():
     cells = plan(BASE, SEEDS, GUIDANCE, CHECKPOINTS)
     assert {cell.place for cell in cells} == {(x, y, z) for x in range(3) for y in range(2) for z in range(2)}
+
+
+def test_heads_that_were_given_are_those_of_their_own_file():
+    base = replace(BASE, model=replace(BASE.model, num_heads=2))
+    heads = {cell.model.checkpoint: cell.model.num_heads for cell in plan(base, SEEDS, CHECKPOINTS)}
+    assert heads == {"a.pth": 2, "b.pth": None}
 
 
 def test_cell_has_the_values_of_its_place():

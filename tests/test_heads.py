@@ -9,6 +9,11 @@ from tiny import tiny_states, tiny_var_config, write_trainer_file
 from var import VARPipeline, read_checkpoint
 from var.__main__ import main
 from var.checkpoints.export import export_safetensors
+from var.engine.catalog import Catalog
+from var.engine.models import Loading, Models
+from var.outputs.recipe import make_recipes
+from var.sampling.options import SamplingOptions
+from var.ui.settings.restore import from_recipe
 
 CONFIG = tiny_var_config(attn_l2_norm=False)  # two heads, 32 wide
 
@@ -55,6 +60,15 @@ def test_our_export_keeps_it(tmp_path):
     export_safetensors(checkpoint, tmp_path / "a.safetensors")
     exported = read_checkpoint(tmp_path / "a.safetensors")
     assert (exported.var_config, exported.heads_assumed) == (CONFIG, False)
+
+
+def test_a_recipe_carries_what_was_given(tmp_path):
+    path, models = write(tmp_path / "a.pth"), Models(tmp_path, "cpu")
+    given, assumed = (models.load(path, Loading(num_heads=number)) for number in (2, None))
+    assert (given.var.config.num_heads, assumed.var.config.num_heads) == (2, 1)
+    recipes = [make_recipes(pipe, SamplingOptions([1], 5))[0] for pipe in (given, assumed)]
+    assert [recipe.num_heads for recipe in recipes] == [2, None]
+    assert [from_recipe(recipe, Catalog(tmp_path), {}, "a.pth").num_heads for recipe in recipes] == [2, None]
 
 
 def test_it_may_be_given(tmp_path, capsys):

@@ -250,6 +250,36 @@ def test_the_precision_can_be_chosen(visitor):
     visitor.wait_for("found", "in memory")
 
 
+def test_the_heads_can_be_given_where_the_file_does_not_tell_them(visitor, tmp_path):
+    config = tiny_var_config(attn_l2_norm=False)
+    path = write_trainer_file(tmp_path / "silent.pth", var_config=config, class_names=NAMES, optimizer=False)
+    field = visitor.page.locator("#heads input")
+    assert field.count() == 0  # the model in the box tells them
+    visitor.upload(path)
+    visitor.wait_for("found", "1 are assumed")
+    unfold(visitor, "details")
+    field.fill("3")
+    field.press("Enter")
+    visitor.wait_for("checkpoint-problem", "cannot be shared by 3 attention heads")
+    field.fill("2")
+    field.press("Tab")
+    visitor.wait_for("facts", "width 64, 2 heads")
+    assert "assumed" not in visitor.text("found") + visitor.text("facts")
+    visitor.set("num-images", 1)
+    visitor.generate()
+    image = visitor.images()[-1]
+    (tmp_path / "image.png").write_bytes(visitor.page.request.get(visitor.image_addresses()[-1]).body())
+    assert from_png(tmp_path / "image.png").num_heads == 2
+    field.fill("")
+    field.press("Enter")
+    visitor.wait_for("found", "1 are assumed")
+    visitor.page.locator("#restore input[type=file]").set_input_files(tmp_path / "image.png")
+    visitor.wait_for("settings-note", "Settings restored.")
+    assert field.input_value() == "2"
+    visitor.generate()
+    assert visitor.images()[-1].tobytes() == image.tobytes()
+
+
 def test_unloading_gives_the_memory_back(visitor):
     visitor.wait_for("found", "in memory")
     unfold(visitor, "details")

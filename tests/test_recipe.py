@@ -77,7 +77,7 @@ def test_recipe_comes_back_from_an_opened_image():
         replace(RECIPE, class_name="Žluťoučký 犬 🍓"),
         replace(RECIPE, options=SamplingOptions([3], [7], top_k=[0, 9, 9, 90], temperature=[1, 1, 0.5, 2])),
         replace(RECIPE, options=SamplingOptions([3], [7], cfg_curve="constant", cfg_start=1, cfg_end=3)),
-        replace(RECIPE, weights="ema", vae="vae.pth", vae_hash="abcdef0123", edited=True),
+        replace(RECIPE, weights="ema", num_heads=2, vae="vae.pth", vae_hash="abcdef0123", edited=True),
     ],
 )
 def test_every_value_comes_back(recipe):
@@ -220,6 +220,7 @@ def test_values_of_no_use_are_passed_over(tmp_path):
         ({CHUNK: changed(dtype=["float32"])}, "another kind"),
         ({CHUNK: changed(dtype="int8")}, "dtype must be"),
         ({CHUNK: changed(weights="other")}, "weights must be"),
+        ({CHUNK: changed(num_heads=0)}, "num_heads must be"),
         ({CHUNK: changed(edited="no")}, "edited must be"),
     ],
 )

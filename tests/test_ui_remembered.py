@@ -40,7 +40,7 @@ def write_run(folder, catalog, checkpoint="a.pth"):
     files = [folder / "bee.png", folder / "thumbnail.jpg"]
     save_png(files[0], Image.new("RGB", (16, 16)), RECIPE)
     Image.new("RGB", (16, 16)).save(files[1])
-    source = Source(checkpoint, catalog.folder / checkpoint, Loading("raw", "bfloat16"))
+    source = Source(checkpoint, catalog.folder / checkpoint, Loading("raw", "bfloat16", num_heads=2))
     return KeptRun((source,), (str(files[0]),), (RECIPE,), (None,), str(files[1]))
 
 

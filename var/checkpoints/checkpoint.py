@@ -58,6 +58,7 @@ class Checkpoint:
             otherwise. Nothing of it was run, and the weights are out of its reach.
         heads_assumed: whether nothing tells the transformer's number of attention heads, and each was taken to be 64
             wide; `num_heads` of `read_checkpoint` gives it.
+        heads_given: whether it was given so, and decides how the model computes.
     """
 
     path: Path
@@ -77,6 +78,7 @@ class Checkpoint:
     stand_ins: tuple[str, ...] = ()
     attack: str | None = None
     heads_assumed: bool = False
+    heads_given: bool = False
 
     @cached_property
     def var_state(self) -> dict[str, Tensor] | None:
@@ -126,7 +128,7 @@ class Checkpoint:
             found.append(
                 f"The number of attention heads is not in the file; {self.transformer[0].num_heads} are assumed, each "
                 f"{HEAD_DIM} wide, as in the reference's recipe. Where images come out as noise, give the number that "
-                "the model was trained with (--num-heads, num_heads=)."
+                "the model was trained with (--num-heads, num_heads=, on the page Attention heads)."
             )
         return tuple(found)
 
@@ -212,6 +214,7 @@ def read_checkpoint(path: str | Path, weights: str | None = None, num_heads: int
         stand_ins=content.stand_ins,
         attack=content.attack,
         heads_assumed=heads_assumed,
+        heads_given=num_heads is not None and var_config is not None and not var_config.attn_l2_norm,
     )
 
 

@@ -29,11 +29,13 @@ class ModelChoice:
         checkpoint: its name, as the caller's `open_pipeline` knows it.
         weights: "ema" or "raw"; None for the file's own choice.
         dtype: precision; None for the best on the device.
+        num_heads: attention heads, where they were given for this file.
     """
 
     checkpoint: str
     weights: str | None = None
     dtype: str | None = None
+    num_heads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Cell:
     def with_value(self, kind: str, value) -> "Cell":
         """The same image, but for one value of an axis of this kind."""
         if KINDS[kind].of_model:
-            return replace(self, model=replace(self.model, **{kind: value}))
+            model = replace(self.model, **{kind: value})
+            is_same_file = model.checkpoint == self.model.checkpoint
+            return replace(self, model=model if is_same_file else replace(model, num_heads=None))
         if kind == "class":
             return replace(self, options=replace(self.options, class_labels=(value,)))
         if kind == "seed":

@@ -155,7 +155,7 @@ class ComparisonOrder:
 
     def loading(self, model: ModelChoice) -> Loading:
         """Return how a model is loaded."""
-        return Loading(model.weights, model.dtype, self.folders)
+        return Loading(model.weights, model.dtype, self.folders, model.num_heads)
 
 
 def seconds_of(order: ComparisonOrder, models: Models, pace: Pace) -> float | None:

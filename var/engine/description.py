@@ -46,6 +46,8 @@ class Description:
         patch_nums: side of the token map of each scale.
         trained_classes: the classes that look trained, where the others do not; None where all may be.
         num_parameters: of the transformer.
+        num_heads: of its attention.
+        heads_assumed: whether the file does not tell them, and nobody gave them.
         defaults: what its authors sample with: `cfg_scale`, `top_k`, `top_p`; empty where that is not known.
         weights: "ema" or "raw" where the file has both, and these are in use; otherwise None.
         file_hash: short name of the content.
@@ -65,6 +67,8 @@ class Description:
     patch_nums: tuple[int, ...] = ()
     trained_classes: tuple[int, ...] | None = None
     num_parameters: int = 0
+    num_heads: int = 0
+    heads_assumed: bool = False
     defaults: Mapping[str, float] = field(default_factory=dict)
     weights: str | None = None
     file_hash: str = ""
@@ -127,6 +131,8 @@ def describe_pair(
         patch_nums=config.patch_nums,
         trained_classes=_offered_trained(classes),
         num_parameters=checkpoint.num_parameters,
+        num_heads=config.num_heads,
+        heads_assumed=checkpoint.heads_assumed,
         defaults=defaults,
         weights=checkpoint.weights,
         file_hash=file_hash,

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -36,11 +36,17 @@ class Loading:
         weights: "ema" or "raw" where the file has both; None takes the EMA.
         dtype: "float32", "bfloat16" or "float16"; None for the best on the device.
         folders: where the session's own files lie, for a VQVAE among them.
+        num_heads: attention heads of a transformer whose file does not tell them; None for what is assumed.
     """
 
     weights: str | None = None
     dtype: str | None = None
     folders: tuple[Path, ...] = ()
+    num_heads: int | None = None
+
+    def for_another(self) -> "Loading":
+        """Return the same for another checkpoint, without what was said of this file alone."""
+        return replace(self, weights=None, num_heads=None)
 
 
 @dataclass(frozen=True)
@@ -199,7 +205,9 @@ class Models:
         """
         loading = loading or Loading()
         address = cached_address(path)
-        pair = open_pair(str(address) if address else path, None, [self._folder, *loading.folders], loading.weights)
+        folders = [self._folder, *loading.folders]
+        source = str(address) if address else path
+        pair = open_pair(source, None, folders, loading.weights, num_heads=loading.num_heads)
         check(pair.checkpoint)
         if pair.vae is not None:
             check(pair.vae)

@@ -25,6 +25,7 @@ MOST_LETTERS = 16_384  # of the JSON; ours has under a thousand
 MOST_NAME_LETTERS = 300
 MOST_CLASSES = 1_000_000
 MOST_SCALES = 100
+MOST_HEADS = 65_536
 MOST_PIXELS_A_SIDE = 65_536
 HEX_DIGITS = "0123456789abcdef"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -48,6 +49,7 @@ class Recipe:
         device: kind of device, such as "cpu"; devices draw different numbers from the same seed.
         dtype: precision of the transformer, such as "float32".
         weights: "ema" or "raw" where the checkpoint has both; None otherwise.
+        num_heads: attention heads that were given for the checkpoint; None where nobody did.
         vae: name of the file of a separate VQVAE; None where the checkpoint carries its own.
         vae_hash: `short_hash` of it.
         edited: whether a part of another image was kept; that image and the mask are not in the recipe.
@@ -63,6 +65,7 @@ class Recipe:
     device: str
     dtype: str
     weights: str | None = None
+    num_heads: int | None = None
     vae: str | None = None
     vae_hash: str | None = None
     edited: bool = False
@@ -99,6 +102,8 @@ class Recipe:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}")
         if self.weights not in (None, "ema", "raw"):
             raise ValueError("weights must be ema or raw")
+        if self.num_heads is not None and not (type(self.num_heads) is int and 1 <= self.num_heads <= MOST_HEADS):
+            raise ValueError(f"num_heads must be 1 to {MOST_HEADS}")
         if not isinstance(self.edited, bool):
             raise ValueError("edited must be true or false")
 
@@ -170,6 +175,7 @@ def make_recipes(pipe: VARPipeline, options: SamplingOptions, edited: bool = Fal
         device=pipe.device.type,
         dtype=str(pipe.dtype).removeprefix("torch."),
         weights=checkpoint.weights if checkpoint else None,
+        num_heads=pipe.var.config.num_heads if checkpoint and checkpoint.heads_given else None,
         vae=printable(vae.path.name) if vae else None,
         vae_hash=pipe.vae_hash,
         edited=edited,

@@ -32,6 +32,7 @@ SHOWN_FIELDS = {
     "Model": "checkpoint",
     "Model hash": "checkpoint_hash",
     "Weights": "weights",
+    "Heads": "num_heads",
     "VAE": "vae",
     "VAE hash": "vae_hash",
     "Precision": "dtype",
@@ -49,6 +50,7 @@ def readable(recipe: "Recipe") -> str:
     settings |= {READABLE_NAMES.get(name, name): getattr(recipe.options, name) for name in option_names()}
     settings |= {"Size": f"{recipe.image_size}x{recipe.image_size}"}
     settings |= {"Model hash": recipe.checkpoint_hash, "Model": Path(recipe.checkpoint).stem, "Weights": recipe.weights}
+    settings |= {"Heads": recipe.num_heads}
     settings |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae and Path(recipe.vae).stem}
     settings |= {"Class": "none" if recipe.class_label is None else recipe.class_label}
     settings |= {"Precision": recipe.dtype, "Device": recipe.device, "Version": f"var {recipe.version}"}

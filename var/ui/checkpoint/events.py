@@ -93,7 +93,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
             yield await asyncio.to_thread(loaded_now, uploads, loaded, loading)
             return
         yield {panel.found: reading_line(name)}
-        async for updates in view.take(name, uploads, loaded, loading, replace(loading, weights=None), is_latest):
+        async for updates in view.take(name, uploads, loaded, loading, loading.for_another(), is_latest):
             yield updates
 
     async def uploaded(
@@ -114,7 +114,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
             return
         if kind == "var":  # it stays in the list, also when something else is chosen while it is read
             yield {panel.uploads: with_upload}
-        unlike_before = replace(loading, weights=None)
+        unlike_before = loading.for_another()
         choice = await look_into(catalog, engine, name, with_upload, unlike_before)
         if choice.problem is None:
             async for updates in view.take(name, with_upload, loaded, loading, unlike_before, is_latest):
@@ -155,6 +155,22 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
             return
         wanted = replace(loading, weights=weights if loading.weights or weights == "raw" else None)
         wanted = replace(wanted, dtype=precision or None)
+        async for updates in view.take(loaded, uploads, loaded, loading, wanted, is_latest):
+            yield updates
+
+    async def heads_typed(
+        num_heads: int | None,
+        uploads: dict[str, str],
+        loaded: str | None,
+        loading: Loading,
+        request: gr.Request,
+    ) -> AsyncIterator[Updates]:
+        """Load the same checkpoint with another number of heads; with none, as is assumed."""
+        if not loaded or num_heads == loading.num_heads:
+            yield {panel.found: gr.skip()}
+            return
+        is_latest = view.begin(request.session_hash, loaded)
+        wanted = replace(loading, num_heads=num_heads)
         async for updates in view.take(loaded, uploads, loaded, loading, wanted, is_latest):
             yield updates
 
@@ -201,7 +217,9 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         view.leave(request.session_hash)
 
     blocks.unload(leave)
-    hear_of([panel.choice.change, panel.upload.upload, panel.weights.input, panel.precision.input, panel.offer.click])
+    typed_heads = [panel.heads.submit, panel.heads.blur]
+    chosen_loading = [panel.weights.input, panel.precision.input, *typed_heads]
+    hear_of([panel.choice.change, panel.upload.upload, *chosen_loading, panel.offer.click])
     view.opened = blocks.load(opened, None, view.outputs, **AT_ONCE)
     view.opened.then(load_first, view.session, [panel.found, panel.details], **BESIDE)
     new_list = panel.found.click(listed, [panel.uploads], [panel.choice], **AT_ONCE)
@@ -213,6 +231,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     view.uploaded = panel.upload.upload(uploaded, [panel.upload, *view.session], view.outputs, **AGAIN)
     for control in (panel.weights, panel.precision):
         control.input(changed, [panel.weights, panel.precision, *view.session], view.outputs, **AGAIN)
+    gr.on(typed_heads, heads_typed, [panel.heads, *view.session], view.outputs, **AGAIN)
     panel.offer.click(accepted, [panel.refused, *view.session], view.outputs, **AGAIN)
     unloaded = panel.unload.click(unload, None, None, **AT_ONCE)
     unloaded.then(loaded_now, view.session, [panel.found, panel.details], **AT_ONCE)

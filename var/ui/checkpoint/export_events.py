@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -55,7 +56,7 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
             path = await asyncio.to_thread(parts.catalog.resolve, loaded, uploads)
             order = ExportOrder(loaded or path.name, path, format_name, dtype, loading)
             order.check()
-            whole = Loading(loading.weights, folders=folders_of(uploads))
+            whole = replace(loading, dtype=None, folders=folders_of(uploads))
             pair = await asyncio.to_thread(parts.engine.open, path, whole)
             total = expected_bytes(pair, dtype)
             task = Task(lambda _: export(order, pair, folder))

@@ -1,7 +1,6 @@
 """What happens on downloading a checkpoint from the Hugging Face Hub."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -73,7 +72,7 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
         name, with_file = add_file(uploads, *arrived)
         is_latest = view.begin(request.session_hash, name)
         yield {parts.checkpoint.uploads: with_file}
-        async for updates in view.take(name, with_file, loaded, loading, replace(loading, weights=None), is_latest):
+        async for updates in view.take(name, with_file, loaded, loading, loading.for_another(), is_latest):
             yield updates
 
     def end() -> Updates:

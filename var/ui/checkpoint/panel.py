@@ -57,6 +57,7 @@ class CheckpointPanel:
     details_group: gr.Accordion
     details: gr.HTML
     weights: gr.Radio
+    heads: gr.Number
     precision: gr.Radio
     unload: gr.Button
     uploads: gr.State
@@ -124,6 +125,13 @@ def create_checkpoint_panel(catalog: Catalog, engine: Engine, first: Choice, upl
             weights = Radio(
                 WEIGHTS, value="ema", label="Weights", info="The file has both.", visible=False, elem_id="weights"
             )
+            heads = gr.Number(
+                label="Attention heads",
+                info="The file does not tell their number. Where images come out as noise, type the right one.",
+                precision=0,
+                elem_id="heads",
+                **heads_field(first),
+            )
             precision = Radio(
                 PRECISIONS,
                 value="",
@@ -141,6 +149,7 @@ def create_checkpoint_panel(catalog: Catalog, engine: Engine, first: Choice, upl
         details_group,
         details,
         weights,
+        heads,
         precision,
         unload,
         uploads=gr.State({}),
@@ -150,6 +159,14 @@ def create_checkpoint_panel(catalog: Catalog, engine: Engine, first: Choice, upl
         version=gr.State(engine.version(first.path) if first.path else None),
         fold=fold,
     )
+
+
+def heads_field(choice: Choice) -> dict[str, Any]:
+    """Return what the field of the attention heads shows: only where the file does not tell their number."""
+    description, given = choice.description, choice.loading.num_heads
+    if description is None or not (description.heads_assumed or given):
+        return {"visible": False, "value": None}
+    return {"visible": True, "value": given, "placeholder": "" if given else f"{description.num_heads} (assumed)"}
 
 
 def choose(

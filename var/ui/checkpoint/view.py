@@ -13,7 +13,7 @@ from ..parts import Parts
 from ..runs import Updates
 from ..settings.panel import settings_updates
 from ..settings.sampling import scale_range
-from .panel import Choice, choose, details_of, dropdown_update, found_html, look_into
+from .panel import Choice, choose, details_of, dropdown_update, found_html, heads_field, look_into
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,8 @@ class CheckpointView:
         panel, settings = parts.checkpoint, parts.settings
         self.session = [panel.uploads, panel.loaded, panel.loading]
         self.outputs = [panel.choice, panel.upload, panel.found, panel.problem, panel.offer, panel.details_group]
-        self.outputs += [panel.details, panel.weights, panel.precision, panel.version, panel.refused, *self.session]
+        self.outputs += [panel.details, panel.weights, panel.heads, panel.precision, panel.version, panel.refused]
+        self.outputs += self.session
         self.outputs += [parts.export.group, *settings.shown(), *parts.statuses, *parts.problems]
         self.outputs += [parts.edit.keep_scales]
 
@@ -146,6 +147,7 @@ class CheckpointView:
             panel.weights: gr.update(
                 visible=choice.description.weights is not None, value=choice.description.weights or "ema"
             ),
+            panel.heads: gr.update(**heads_field(choice)),
             panel.precision: choice.loading.dtype or "",
             panel.uploads: uploads,
             panel.loaded: choice.name,
@@ -173,6 +175,7 @@ class CheckpointView:
             panel.offer: gr.update(visible=choice.offer is not None, value=f"Load in {choice.offer}"),
             panel.refused: (choice.name, choice.offer),
             panel.weights: gr.update(value=(kept.description and kept.description.weights) or "ema"),
+            panel.heads: before.num_heads,
             panel.precision: before.dtype or "",
             panel.uploads: uploads,
         }

@@ -136,7 +136,7 @@ class ComparisonRuns(TabRuns):
         if settings["seed"] is None:
             raise ValueError("The seed is empty. Type a whole number, or press the die.")
         base = Cell(
-            ModelChoice(name, loading.weights, loading.dtype),
+            ModelChoice(name, loading.weights, loading.dtype, loading.num_heads),
             SamplingOptions((labels or [None])[:1], (settings["seed"],), **sampling_of(settings)),
         )
         base.options.check(len(description.class_names), len(description.patch_nums))

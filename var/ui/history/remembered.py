@@ -51,7 +51,7 @@ def to_dict(run: KeptRun) -> dict[str, Any]:
     """Return what a tab is to remember of a run, as `read_run` takes it."""
     sources = list(dict.fromkeys(run.sources))
     return {
-        "sources": [[source.checkpoint, *weights_and_dtype(source.loading)] for source in sources],
+        "sources": [[source.checkpoint, *told_of(source.loading)] for source in sources],
         "images": [[file, sources.index(source)] for file, source in zip(run.files, run.sources, strict=True)],
         "thumbnail": run.thumbnail,
         "title": run.title,
@@ -59,9 +59,9 @@ def to_dict(run: KeptRun) -> dict[str, Any]:
     }
 
 
-def weights_and_dtype(loading: Loading | None) -> tuple[str | None, str | None]:
+def told_of(loading: Loading | None) -> tuple[str | None, str | None, int | None]:
     """Return what was chosen of how a checkpoint is loaded."""
-    return (loading.weights, loading.dtype) if loading else (None, None)
+    return (loading.weights, loading.dtype, loading.num_heads) if loading else (None, None, None)
 
 
 def settings_from(text: str) -> Wanted | None:
@@ -133,8 +133,9 @@ def read_run(told: Any, uploads: Mapping[str, str], files: Mapping[str, Path], c
 
 def read_source(told: Any, uploads: Mapping[str, str], files: Mapping[str, Path]) -> Source:
     """Return what made an image; its checkpoint may be gone."""
-    name, weights, dtype = told
-    loading = Loading(text_or_none(weights), text_or_none(dtype), folders_of(uploads))
+    name, weights, dtype, num_heads = (*told, None)[:4]  # three were remembered before heads could be given
+    given = num_heads if type(num_heads) is int else None
+    loading = Loading(text_or_none(weights), text_or_none(dtype), folders_of(uploads), given)
     return Source(name if name in files else clean_name(name), files.get(name), loading)
 
 

@@ -34,7 +34,7 @@ def fill_from(event: gr.events.Dependency, parts: Parts, view: CheckpointView, w
         weights = "raw" if wanted.weights == "raw" else None
         description = describe(parts, wanted.checkpoint, uploads)
         dtype = dtype_for(wanted, parts.engine, loading, description.num_parameters if description else 0)
-        asked = replace(loading, weights=weights, dtype=dtype)
+        asked = replace(loading, weights=weights, dtype=dtype, num_heads=wanted.num_heads)
         if wanted.checkpoint == loaded and asked == loading:
             return nothing
         view.begin(request.session_hash, wanted.checkpoint)  # whatever is being looked into is no longer wanted

@@ -30,6 +30,7 @@ class Wanted:
             images by one of these, and `by_scale` lists of a value for each scale by option. What is not named stays.
         checkpoint: name of the checkpoint in the list; None: whatever is chosen.
         weights: "ema" or "raw" of that checkpoint; None: the usual.
+        num_heads: attention heads that were given for it; None where the file tells them.
         device: kind of device that made the image of this seed, such as "cpu"; None: it does not matter.
         dtype: precision in which it made the image; None: it does not matter.
         note: what the user should know.
@@ -39,6 +40,7 @@ class Wanted:
     values: Mapping[str, Any]
     checkpoint: str | None = None
     weights: str | None = None
+    num_heads: int | None = None
     device: str | None = None
     dtype: str | None = None
     note: str = ""
@@ -65,7 +67,8 @@ def from_recipe(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], ch
     notes = [note] if note else []
     if recipe.edited:
         notes.append(EDITED)
-    return Wanted(values_of(recipe), name, recipe.weights, recipe.device, recipe.dtype, " ".join(notes))
+    made = {"weights": recipe.weights, "num_heads": recipe.num_heads, "device": recipe.device, "dtype": recipe.dtype}
+    return Wanted(values_of(recipe), name, **made, note=" ".join(notes))
 
 
 def varied(wanted: Wanted) -> Wanted:
