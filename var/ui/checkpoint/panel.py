@@ -123,7 +123,7 @@ def create_checkpoint_panel(catalog: Catalog, engine: Engine, first: Choice, upl
         ) as details_group:
             details = gr.HTML(details_of(first, engine), js_on_load=KEEP_UNFOLDED, elem_id="facts")
             weights = Radio(
-                WEIGHTS, value="ema", label="Weights", info="The file has both.", visible=False, elem_id="weights"
+                WEIGHTS, label="Weights", info="The file has both.", elem_id="weights", **weights_field(first)
             )
             heads = gr.Number(
                 label="Attention heads",
@@ -159,6 +159,12 @@ def create_checkpoint_panel(catalog: Catalog, engine: Engine, first: Choice, upl
         version=gr.State(engine.version(first.path) if first.path else None),
         fold=fold,
     )
+
+
+def weights_field(choice: Choice) -> dict[str, Any]:
+    """Return what the choice of weights shows: only where the file has both kinds."""
+    weights = choice.description.weights if choice.description else None
+    return {"visible": weights is not None, "value": weights or "ema"}
 
 
 def heads_field(choice: Choice) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ..parts import Parts
 from ..runs import Updates
 from ..settings.panel import settings_updates
 from ..settings.sampling import scale_range
-from .panel import Choice, choose, details_of, dropdown_update, found_html, heads_field, look_into
+from .panel import Choice, choose, details_of, dropdown_update, found_html, heads_field, look_into, weights_field
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +144,7 @@ class CheckpointView:
             panel.offer: gr.update(visible=False),
             panel.details_group: gr.update(visible=True),
             panel.details: details_of(choice, parts.engine),
-            panel.weights: gr.update(
-                visible=choice.description.weights is not None, value=choice.description.weights or "ema"
-            ),
+            panel.weights: gr.update(**weights_field(choice)),
             panel.heads: gr.update(**heads_field(choice)),
             panel.precision: choice.loading.dtype or "",
             panel.uploads: uploads,
