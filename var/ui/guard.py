@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -27,6 +28,8 @@ from .server_folder import trim
 
 API = "/gradio_api/"
 UPLOAD = "upload"
+CANCEL = "cancel"
+NO_FUNCTION = -1
 # Nothing here uses these: they fetch addresses, write files of any number, or read whole files into memory.
 CLOSED = ("file=http:", "file=https:", "file/http:", "file/https:", "proxy=", "deep_link", "component_server")
 MAX_BODY = 16_000_000  # bytes of a call; what a tab remembers has at most two million letters
@@ -67,6 +70,8 @@ class Guard:
             except HTTPException as error:
                 await PlainTextResponse(error.detail, error.status_code)(scope, receive, send)
                 return
+            if called(scope) == CANCEL:
+                body = await cancel_one(body)
             await self.app(scope, replay(body, receive), send)
 
     def refuse(self, scope: Scope) -> Response | None:
@@ -192,6 +197,24 @@ def replay(body: bytes, receive: Receive) -> Receive:
         return left.pop() if left else await receive()
 
     return again
+
+
+async def cancel_one(body: bytes) -> bytes:
+    """End the one call that is cancelled, and return the body with which Gradio tells its caller.
+
+    Gradio 6.31 itself ends all calls of the same session and endpoint, and tells those who wait for the others nothing.
+    It names the task of a call by these three.
+    """
+    try:
+        call = json.loads(body)
+        name = f"{call['session_hash']}_{call['fn_index']}<gradio-sep>{call['event_id']}"
+    except (ValueError, TypeError, LookupError):
+        return body  # Gradio says what is wrong with it
+    tasks = [task for task in asyncio.all_tasks() if task.get_name() == name]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return json.dumps(call | {"fn_index": NO_FUNCTION}).encode()
 
 
 async def take_upload(request: Request, uploads: Uploads) -> Response:
