@@ -27,8 +27,9 @@ from .panel import Folder, ImagesPanel, picked_updates, replaced_updates, shown_
 # Gradio would show the new image at the place of the one that is looked at in large; a run is seen as a whole.
 SHOW_IMAGES = """(...values) => {
   document.querySelector('#%simages .preview button[aria-label="Close"]')?.click();
-  const [status, images] = ["status", "images"].map((part) => document.getElementById("%s" + part));
-  if (matchMedia("(max-width: 760px)").matches) status.scrollIntoView();
+  const images = document.getElementById("%simages");
+  // What stays in sight does not scroll; below it come the images, or the wall that gives way to them.
+  if (matchMedia("(max-width: 760px)").matches) (images.closest("#stage") ?? images).scrollIntoView();
   else images.scrollIntoView({block: "nearest", behavior: "smooth"});
   return values;
 }"""
