@@ -17,15 +17,16 @@ def main(arguments: list[str] | None = None) -> int:
         options = read_options(arguments, os.environ)
         bypass_proxy(options.host)
         report_folder(options)
+        from ..device import choose_device  # here, so that --help and a wrong argument answer at once
+
+        choose_device(options.device)
+        port = choose_port(options.host, options.port)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder goes then, too
         with server_folder():
-            # Imported here, so that --help and a wrong argument answer at once, and Gradio finds its folder.
-            from ..device import choose_device
+            # Imported here, so that Gradio finds its folder.
             from .page import create_page, launch_options
 
-            choose_device(options.device)
             page = create_page(options.checkpoints, options.device, options)
-            port = choose_port(options.host, options.port)
             page.launch(**launch_options(page, replace(options, port=port)))
     except (ValueError, OSError) as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
