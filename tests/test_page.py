@@ -355,6 +355,19 @@ def test_a_phone_scrolls_to_the_images(visit):
     assert 0 < top < 844
 
 
+def test_generate_and_stop_stay_in_sight_and_captions_are_a_line_each(visit):
+    visitor = visit(width=1200, height=320)
+    page = visitor.page
+    above = page.locator("#status").bounding_box()["y"]
+    visitor.generate()
+    page.evaluate("document.querySelector('#images .gallery-item:last-child').scrollIntoView({block: 'end'})")
+    assert page.evaluate("scrollY") > above
+    for part in ("#generate", "#stop", "#status"):
+        box = page.locator(part).bounding_box()
+        assert 0 <= box["y"] and box["y"] + box["height"] <= 320
+    assert page.locator("#images .grid-wrap .caption-label").first.bounding_box()["height"] <= 24
+
+
 def test_dark_where_the_system_is_dark(visit):
     color = visit(scheme="dark").page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, re.findall(r"\d+", color)[:3])) < 60

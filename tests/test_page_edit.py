@@ -193,3 +193,14 @@ def test_an_edited_run_is_in_the_history(visitor, tmp_path):
     visitor.page.get_by_role("tab", name="History").click()
     visitor.page.locator("#history .thumbnail-lg").first.click()
     visitor.wait_for("status", "Shown again")
+
+
+def test_results_are_in_sight_beside_the_picture(visit, tmp_path):
+    visitor = visit(width=1440, height=900)
+    visitor.page.get_by_role("tab", name="Edit").click()
+    upload_picture(visitor, tmp_path)
+    paint(visitor, "Left")
+    make(visitor)
+    source, images = (visitor.page.locator(part).bounding_box() for part in ("#edit-source", "#edit-images"))
+    assert images["x"] >= source["x"] + source["width"]
+    assert images["y"] < 500
