@@ -364,7 +364,7 @@ def test_generate_and_stop_stay_in_sight_and_captions_are_a_line_each(visit):
     assert page.evaluate("scrollY") > above
     for part in ("#generate", "#stop", "#status"):
         box = page.locator(part).bounding_box()
-        assert 0 <= box["y"] and box["y"] + box["height"] <= 320
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 320
     assert page.locator("#images .grid-wrap .caption-label").first.bounding_box()["height"] <= 24
 
 
