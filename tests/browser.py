@@ -174,7 +174,7 @@ class Visitor:
         page.goto(address)
         page.locator("#generate").wait_for()
         self.unfold("change-checkpoint", "sampling")
-        if not new_seeds:
+        if not new_seeds and "seed=" not in address:  # a link with a seed unchecks it by itself
             page.locator("#new-seed input").uncheck()
             page.evaluate("scrollTo(0, 0)")
 

@@ -302,6 +302,7 @@ def test_an_upload_is_not_given_up_for_what_the_page_shows_meanwhile(visit, tmp_
     visitor.page.route("**/queue/join?*", hold)
     with visitor.page.expect_request(is_of_the_first):  # the page's word that it shows the first one now
         visitor.upload(write_trainer_file(tmp_path / "first.pth", optimizer=False))
+    visitor.page.locator("#found", has_not_text="Reading").wait_for()
     visitor.upload(write_trainer_file(tmp_path / "second.pth", optimizer=False))
     visitor.wait_for("found", "Reading second.pth")
     held[0].continue_()
