@@ -29,7 +29,7 @@ from .server_folder import trim
 API = "/gradio_api/"
 UPLOAD = "upload"
 CANCEL = "cancel"
-NO_FUNCTION = -1
+NO_FUNCTION = -1  # in place of an endpoint's number: names no call
 # Nothing here uses these: they fetch addresses, write files of any number, or read whole files into memory.
 CLOSED = ("file=http:", "file=https:", "file/http:", "file/https:", "proxy=", "deep_link", "component_server")
 MAX_BODY = 16_000_000  # bytes of a call; what a tab remembers has at most two million letters
