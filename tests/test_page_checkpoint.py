@@ -16,6 +16,7 @@ from gradio_client import Client
 from hub_server import HubRepo, hub_environment, serving
 from layout_files import FILES
 from PIL import Image
+from playwright.sync_api import expect
 from tiny import tiny_states, tiny_vae_config, tiny_var_config, write_trainer_file
 
 from var import VARPipeline
@@ -275,7 +276,7 @@ def test_the_heads_can_be_given_where_the_file_does_not_tell_them(visitor, tmp_p
     visitor.wait_for("found", "1 are assumed")
     visitor.page.locator("#restore input[type=file]").set_input_files(tmp_path / "image.png")
     visitor.wait_for("settings-note", "Settings restored.")
-    assert field.input_value() == "2"
+    expect(field).to_have_value("2")
     visitor.generate()
     assert visitor.images()[-1].tobytes() == image.tobytes()
 

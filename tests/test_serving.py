@@ -6,19 +6,21 @@ import socket
 import pytest
 
 from var.ui import serving
-from var.ui.serving import FIRST_PORT, bypass_proxy, choose_port, describe_problem
+from var.ui.serving import FIRST_PORT, bypass_proxy, check_port, describe_problem
 
 
-def test_the_first_free_port_is_taken(monkeypatch):
+def test_one_free_port_is_enough(monkeypatch):
     found = {FIRST_PORT: errno.EADDRINUSE, FIRST_PORT + 1: errno.EADDRINUSE}
     monkeypatch.setattr(serving, "try_address", lambda host, port: found.get(port))
-    assert choose_port("127.0.0.1") == FIRST_PORT + 2
+    check_port("127.0.0.1")
+    with pytest.raises(ValueError, match="port 7861 is in use"):
+        check_port("127.0.0.1", FIRST_PORT + 1)
 
 
 def test_no_free_port_is_said(monkeypatch):
     monkeypatch.setattr(serving, "try_address", lambda host, port: errno.EADDRINUSE)
     with pytest.raises(ValueError, match="all ports from 7860 to 7959 are in use"):
-        choose_port("127.0.0.1")
+        check_port("127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def test_no_free_port_is_said(monkeypatch):
 )
 def test_an_address_that_cannot_be_is_named(host, port, words):
     with pytest.raises(ValueError, match=words):
-        choose_port(host, port)
+        check_port(host, port)
 
 
 def test_a_port_that_is_not_allowed_is_named():
@@ -43,7 +45,7 @@ def test_a_port_in_use_is_no_choice():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(ValueError, match="is in use by another program"):
-            choose_port("127.0.0.1", taken.getsockname()[1])
+            check_port("127.0.0.1", taken.getsockname()[1])
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])

@@ -3,12 +3,11 @@
 import os
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from .options import PageOptions, read_options
 from .server_folder import server_folder
-from .serving import bypass_proxy, choose_port
+from .serving import bypass_proxy, check_port
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,14 +19,14 @@ def main(arguments: list[str] | None = None) -> int:
         from ..device import choose_device  # here, so that --help and a wrong argument answer at once
 
         choose_device(options.device)
-        port = choose_port(options.host, options.port)
+        check_port(options.host, options.port)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder goes then, too
         with server_folder():
             # Imported here, so that Gradio finds its folder.
             from .page import create_page, launch_options
 
             page = create_page(options.checkpoints, options.device, options)
-            page.launch(**launch_options(page, replace(options, port=port)))
+            page.launch(**launch_options(page, options))
     except (ValueError, OSError) as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 2

@@ -10,12 +10,13 @@ FIRST_PORT, NUM_PORTS = 7860, 100  # tried where none is asked for
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 
 
-def choose_port(host: str, port: int | None = None) -> int:
-    """Return a port that is free now.
+def check_port(host: str, port: int | None = None) -> None:
+    """Check that a server could listen, before seconds are spent on building what it serves.
 
     Args:
         host: the address to listen at.
-        port: the one asked for; None for the first free one from 7860.
+        port: the one asked for; None where the first free one from 7860 is to be taken. Which that is shows when the
+            server starts: another program may take it meanwhile.
 
     Raises:
         ValueError: it is in use, not allowed, or out of range, or this machine does not have the address.
@@ -23,7 +24,7 @@ def choose_port(host: str, port: int | None = None) -> int:
     for candidate in range(FIRST_PORT, FIRST_PORT + NUM_PORTS) if port is None else [port]:
         problem = try_address(host, candidate)
         if problem is None:
-            return candidate
+            return
         if problem != errno.EADDRINUSE:
             raise ValueError(describe_problem(host, candidate, problem))
     if port is None:
