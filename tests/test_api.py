@@ -17,8 +17,10 @@ from var.engine.events import Scale
 from var.engine.runs import Order, carry_out
 from var.outputs.recipe import from_png
 from var.sampling.options import BY_SCALE, SamplingOptions, option_names
+from var.sampling.presets import OWN_SETTINGS
 
 ROOT = Path(__file__).parents[1]
+OWN = {"cfg_scale": 1.5, "cfg_curve": "constant", "top_k": 3}  # what a checkpoint asks to be sampled with
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
 MOST_SECONDS = 120  # until a job counts as stuck
 
@@ -29,6 +31,7 @@ def checkpoints(tmp_path_factory):
     folder.mkdir()
     write_trainer_file(folder / "fruits96.pth", class_names=NAMES, optimizer=False)
     write_trainer_file(folder / "other.pth", seed=9, optimizer=False)
+    write_trainer_file(folder / "own.pth", args={"sampling": OWN}, optimizer=False)
     return folder
 
 
@@ -70,6 +73,20 @@ def test_generate_makes_what_the_pipeline_makes(client, checkpoints):
     )
     expected = VARPipeline.from_checkpoint(checkpoints / "other.pth", device="cpu")([3], seed=[8], **settings)
     assert Image.open(files[0]).tobytes() == expected.images[0].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {**OWN, "top_p": 0.95}),
+        ({"cfg_scale": 3.0, "top_k": 0}, {**OWN, "cfg_scale": 3.0, "top_k": 0}),
+        ({"cfg_scale": [0.0, 1.0, 2.0, 3.0]}, {**OWN, "cfg_scale": (0.0, 1.0, 2.0, 3.0), "cfg_curve": "ramp"}),
+    ],
+)
+def test_what_a_call_leaves_out_is_as_the_checkpoint_asks_for(client, given, expected):
+    files, _ = client.predict(class_labels=[1], checkpoint="own.pth", **given, api_name="/generate")
+    options = from_png(files[0]).options
+    assert {name: getattr(options, name) for name in expected} == expected
 
 
 def test_generate_takes_an_uploaded_file(client, tmp_path):
@@ -163,7 +180,9 @@ def test_every_parameter_and_value_of_an_endpoint_is_documented(client, endpoint
     for part in described["parameters"] + described["returns"]:
         assert part["python_type"]["description"] and part["label"] == part.get("parameter_name", part["label"])
         if (name := part.get("parameter_name")) in option_names():
-            assert part["parameter_default"] == getattr(SamplingOptions, name)
+            expected = None if name in OWN_SETTINGS else getattr(SamplingOptions, name)
+            assert part["parameter_default"] == expected
+            assert ("as the checkpoint asks for" in part["python_type"]["description"]) == (name in OWN_SETTINGS)
             assert ("one for each scale" in part["python_type"]["description"]) == (
                 name in BY_SCALE and endpoint != "/compare"
             )

@@ -40,13 +40,14 @@ def test_every_option_and_its_default_are_in_the_help():
 @pytest.mark.parametrize(
     ("arguments", "settings"),
     [
-        ([], SamplingOptions([0], cfg_scale=3.0, top_k=5)),
-        (["--top-k", "7"], SamplingOptions([0], cfg_scale=3.0, top_k=7)),
+        ([], SamplingOptions([0], cfg_scale=3.0, top_k=5, cfg_curve="constant")),
+        (["--top-k", "7"], SamplingOptions([0], cfg_scale=3.0, top_k=7, cfg_curve="constant")),
+        (["--cfg-scale", "1", "2"], SamplingOptions([0], cfg_scale=[1.0, 2.0], top_k=5)),
         (["--preset", "quality"], SamplingOptions([0])),
     ],
 )
 def test_what_the_checkpoint_asks_for_holds_unless_a_preset_is_given(arguments, settings):
     parser = argparse.ArgumentParser()
     add_sampling_arguments(parser)
-    own = {"cfg_scale": 3.0, "top_k": 5}
+    own = {"cfg_scale": 3.0, "top_k": 5, "cfg_curve": "constant"}
     assert SamplingOptions([0], **sampling_settings(parser.parse_args(arguments), own)) == settings

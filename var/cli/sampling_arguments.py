@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..sampling.options import BY_SCALE, CFG_CURVES, SamplingOptions, help_of, option_names
-from ..sampling.presets import PRESETS
+from ..sampling.presets import PRESETS, fill_in
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +40,6 @@ def sampling_settings(args: argparse.Namespace, own: Mapping[str, Any]) -> dict:
     settings = next(preset.settings() for preset in PRESETS if preset.key == key)
     if args.preset is None:
         settings.update(own)
-    for name in settings:
-        value = getattr(args, name)
-        if value is not None:
-            settings[name] = value[0] if isinstance(value, list) and len(value) == 1 else value
-    return settings
+    given = {name: getattr(args, name) for name in settings}
+    single = {name: value[0] for name, value in given.items() if isinstance(value, list) and len(value) == 1}
+    return fill_in(given | single, settings)

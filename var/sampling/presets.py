@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .options import SamplingOptions, option_names
+from .options import SamplingOptions, has_several, option_names, plain
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ PRESETS = (
 )
 
 
+CURVE_OPTIONS = ("cfg_curve", "cfg_start", "cfg_end")
 OWN_SETTINGS = ("cfg_scale", "cfg_curve", "top_k", "top_p")  # of a checkpoint's own preset
 
 
@@ -72,3 +73,16 @@ def own_settings(training: Mapping[str, Any], num_scales: int) -> dict[str, Any]
     except ValueError:
         return {}
     return found
+
+
+def fill_in(given: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with those that were given in their place.
+
+    Args:
+        given: options of sampling by name; None: not given.
+        settings: a value for every option of sampling, such as a preset's with the checkpoint's own.
+    """
+    filled = {**settings, **{name: value for name, value in given.items() if value is not None}}
+    if has_several(plain(filled["cfg_scale"])):  # guidance for each scale has no curve beside it
+        filled |= {name: getattr(SamplingOptions, name) for name in CURVE_OPTIONS if given.get(name) is None}
+    return filled

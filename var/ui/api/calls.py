@@ -18,6 +18,7 @@ from ...engine.events import Event, Failed
 from ...engine.runs import Order
 from ...errors import USER_ERRORS, error_text
 from ...sampling.options import option_names
+from ...sampling.presets import PRESETS, fill_in
 from ...text import clean_name
 from ..listeners import Listeners
 
@@ -85,9 +86,20 @@ def named_file(catalog: Catalog, checkpoint: Any) -> tuple[str, Path]:
     return checkpoint or catalog.default() or "", catalog.resolve(checkpoint)
 
 
-def options_of(*values: Any) -> dict[str, Any]:
-    """Return the options of sampling by name; `values` are in the order of `SamplingOptions`."""
-    return dict(zip(option_names(), values, strict=True))
+async def options_of(engine: Engine, path: Path, *values: Any) -> dict[str, Any]:
+    """Return the options of sampling of a call by name; what it leaves out is as the page has it at first.
+
+    Args:
+        engine: knows what a checkpoint asks to be sampled with.
+        path: of the checkpoint.
+        values: in the order of `SamplingOptions`; None: left out.
+
+    Raises:
+        CheckpointError, FileNotFoundError, MemoryError: as of `Engine.describe`.
+    """
+    description = await asyncio.to_thread(engine.describe, path)
+    given = dict(zip(option_names(), values, strict=True))
+    return fill_in(given, PRESETS[0].settings() | dict(description.defaults))
 
 
 def progress_info(scale_index: int, patch_nums: Sequence[int], images_done: int, num_images: int) -> dict[str, int]:

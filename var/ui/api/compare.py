@@ -45,12 +45,12 @@ def compare_endpoint(
         checkpoint: str | dict = "",
         class_label: int | None = 0,
         seed: int = 0,
-        cfg_scale: float = SamplingOptions.cfg_scale,
-        top_k: int = SamplingOptions.top_k,
-        top_p: float = SamplingOptions.top_p,
+        cfg_scale: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
         more_smooth: bool = SamplingOptions.more_smooth,
         temperature: float = SamplingOptions.temperature,
-        cfg_curve: str = SamplingOptions.cfg_curve,
+        cfg_curve: str | None = None,
         cfg_start: int = SamplingOptions.cfg_start,
         cfg_end: int = SamplingOptions.cfg_end,
         dark: bool = False,
@@ -79,7 +79,9 @@ def compare_endpoint(
         async with api_errors(catalog, checkpoint):
             name, path = named_file(catalog, checkpoint)
             description = await asyncio.to_thread(engine.describe, path)
-            sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
+            sampling = await options_of(
+                engine, path, cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end
+            )
             base = base_cell(name, class_label, seed, len(description.class_names), sampling)
             names = Names(description.class_names, list(dict.fromkeys((name, *catalog.names()))))
             typed, files = [(x_kind, x_values), (y_kind, y_values), (z_kind, z_values)], catalog.files() | {name: path}

@@ -10,13 +10,13 @@ from PIL import Image
 
 from ...engine.catalog import Catalog
 from ...engine.engine import Engine
-from ...engine.runs import Edit
+from ...engine.runs import Edit, Order
 from ...pictures.files import open_image
 from ...sampling.options import SamplingOptions
 from ..listeners import Listeners
 from ..options import PageOptions
-from .calls import api_errors, options_of
-from .generate import as_labels, named_order, result_of
+from .calls import api_errors, named_file, options_of
+from .generate import as_labels, result_of
 
 
 def edit_endpoint(catalog: Catalog, engine: Engine, listeners: Listeners, options: PageOptions) -> Callable[..., Any]:
@@ -38,12 +38,12 @@ def edit_endpoint(catalog: Catalog, engine: Engine, listeners: Listeners, option
         checkpoint: str | dict = "",
         num_images: int | list[int] = 1,
         seed: int = 0,
-        cfg_scale: float | list[float] = SamplingOptions.cfg_scale,
-        top_k: int | list[int] = SamplingOptions.top_k,
-        top_p: float = SamplingOptions.top_p,
+        cfg_scale: float | list[float] | None = None,
+        top_k: int | list[int] | None = None,
+        top_p: float | None = None,
         more_smooth: bool = SamplingOptions.more_smooth,
         temperature: float | list[float] = SamplingOptions.temperature,
-        cfg_curve: str = SamplingOptions.cfg_curve,
+        cfg_curve: str | None = None,
         cfg_start: int = SamplingOptions.cfg_start,
         cfg_end: int = SamplingOptions.cfg_end,
         keep_scales: int = 0,
@@ -68,10 +68,12 @@ def edit_endpoint(catalog: Catalog, engine: Engine, listeners: Listeners, option
         """
         async with api_errors(catalog, checkpoint):
             wanted = await asyncio.to_thread(read_edit, image, mask, keep_scales, paste)
-            sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
-            order = named_order(
-                catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling, edit=wanted
+            name, path = named_file(catalog, checkpoint)
+            labels = as_labels(class_labels)
+            sampling = await options_of(
+                engine, path, cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end
             )
+            order = Order(path, name, labels, num_images, seed, sampling, edit=wanted, previews=False)
             async for told in result_of(engine, listeners, request, order):
                 yield told
 

@@ -9,7 +9,7 @@ import gradio as gr
 from ...engine.catalog import Catalog
 from ...engine.engine import Engine
 from ...engine.exports import EXPORT_QUEUE
-from ...sampling.options import help_of, option_names
+from ...sampling.options import SamplingOptions, help_of, option_names
 from ..listeners import Listeners
 from ..options import PageOptions
 from .checkpoint import export_endpoint, inspect_endpoint
@@ -60,6 +60,8 @@ def describe_parameters(handler: Callable[..., Any], texts: Mapping[str, str]) -
         if name in option_names():
             takes_list = any(get_origin(kind) is list for kind in get_args(parameter.annotation))
             described[name] = help_of(name, by_scale=takes_list)
+            if parameter.default is None:
+                described[name] += f"; left out: as the checkpoint asks for, else {getattr(SamplingOptions, name)}"
         elif name != "request":
             described[name] = texts[name]
     return described

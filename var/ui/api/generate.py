@@ -10,7 +10,7 @@ import gradio as gr
 from ...engine.catalog import Catalog
 from ...engine.engine import Engine
 from ...engine.events import Finished, Scale
-from ...engine.runs import Edit, Order
+from ...engine.runs import Order
 from ...sampling.options import SamplingOptions
 from ..images.panel import Folder
 from ..listeners import Listeners
@@ -39,12 +39,12 @@ def generate_endpoint(
         checkpoint: str | dict = "",
         num_images: int | list[int] = 1,
         seed: int = 0,
-        cfg_scale: float | list[float] = SamplingOptions.cfg_scale,
-        top_k: int | list[int] = SamplingOptions.top_k,
-        top_p: float = SamplingOptions.top_p,
+        cfg_scale: float | list[float] | None = None,
+        top_k: int | list[int] | None = None,
+        top_p: float | None = None,
         more_smooth: bool = SamplingOptions.more_smooth,
         temperature: float | list[float] = SamplingOptions.temperature,
-        cfg_curve: str = SamplingOptions.cfg_curve,
+        cfg_curve: str | None = None,
         cfg_start: int = SamplingOptions.cfg_start,
         cfg_end: int = SamplingOptions.cfg_end,
     ) -> tuple[list[str], dict[str, Any]]:
@@ -62,20 +62,16 @@ def generate_endpoint(
                 scale, num_scales, images_done and num_images.
         """
         async with api_errors(catalog, checkpoint):
-            sampling = options_of(cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end)
-            order = named_order(catalog, options, checkpoint, as_labels(class_labels), num_images, seed, sampling)
+            name, path = named_file(catalog, checkpoint)
+            labels = as_labels(class_labels)
+            sampling = await options_of(
+                engine, path, cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end
+            )
+            order = Order(path, name, labels, num_images, seed, sampling, previews=False)
             async for told in result_of(engine, listeners, request, order):
                 yield told
 
     return generate
-
-
-def named_order(
-    catalog: Catalog, options: PageOptions, checkpoint: Any, *arguments: Any, edit: Edit | None = None
-) -> Order:
-    """Return the order of a call; `arguments` are those of `Order` after the name."""
-    name, path = named_file(catalog, checkpoint)
-    return Order(path, name, *arguments, edit=edit, previews=False)
 
 
 async def result_of(
