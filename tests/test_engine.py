@@ -17,13 +17,13 @@ from var import VARPipeline
 from var.comparing.axes import Axis
 from var.comparing.comparison import BatchStep, Cell, CellResult, ModelChoice, plan
 from var.engine.comparisons import Comparison, ComparisonOrder
-from var.engine.engine import TOO_LITTLE_MEMORY, Engine, failed
 from var.engine.events import Done, Failed, FilmFrame, LoadingModel, Ready, Scale, Waiting
 from var.engine.exports import KEPT_FREE, ExportOrder, export
 from var.engine.films import FilmOrder
+from var.engine.local import TOO_LITTLE_MEMORY, LocalEngine, failed
 from var.engine.models import Loading, TooLargeError
 from var.engine.previews import Previewer
-from var.engine.queue import MAX_WAITING, Job, Queue
+from var.engine.queue import MAX_WAITING, LocalJob, Queue
 from var.engine.runs import Edit, Order
 from var.sampling.options import SamplingOptions
 
@@ -33,7 +33,7 @@ PATIENCE = 60  # seconds until a test gives up
 
 @pytest.fixture
 def engine(tmp_path):
-    return Engine(tmp_path, "cpu")
+    return LocalEngine(tmp_path, "cpu")
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ class Gate:
             self.wait()
             yield from ()
 
-        return Job(steps)
+        return LocalJob(steps)
 
 
 @pytest.fixture
@@ -246,9 +246,9 @@ def test_a_full_line_takes_no_more(path):
     queue, gate = Queue(), Gate()
     queue.submit(gate.job())
     assert gate.reached.wait(PATIENCE)
-    jobs = [queue.submit(Job(lambda stop: iter(()))) for _ in range(MAX_WAITING)]
+    jobs = [queue.submit(LocalJob(lambda stop: iter(()))) for _ in range(MAX_WAITING)]
     with pytest.raises(ValueError, match="wait already"):
-        queue.submit(Job(lambda stop: iter(())))
+        queue.submit(LocalJob(lambda stop: iter(())))
     for job in jobs:
         queue.stop(job)
     gate.open.set()
@@ -256,7 +256,7 @@ def test_a_full_line_takes_no_more(path):
 
 def test_no_thread_begins_before_the_first_job(tmp_path, path):
     before = threading.active_count()
-    engine = Engine(tmp_path, "cpu")
+    engine = LocalEngine(tmp_path, "cpu")
     assert threading.active_count() == before
     assert engine.resident(path) is None and engine.num_jobs == 0
 
@@ -540,7 +540,7 @@ def test_an_export_is_named_after_its_checkpoint_in_every_script():
 
 def test_a_run_of_too_many_operations_is_refused(engine, path, tmp_path):
     an_image = engine.describe(path).operations
-    limited = Engine(tmp_path, "cpu", max_operations=2.5 * an_image)
+    limited = LocalEngine(tmp_path, "cpu", max_operations=2.5 * an_image)
     (refused,) = [event for event in limited.submit(order(path, num_images=2)) if isinstance(event, Failed)]
     assert refused.sentence.startswith("4 images of this take about 297 million operations, and this server carries")
     assert len(finished(limited.submit(order(path, num_images=1)))) == 2
@@ -550,7 +550,7 @@ def test_a_run_of_too_many_operations_is_refused(engine, path, tmp_path):
 
 def test_a_checkpoint_whose_image_takes_too_many_is_refused_where_it_is_chosen(path, tmp_path):
     with pytest.raises(ValueError, match="a.pth: An image takes about .* million operations, and this server carries"):
-        Engine(tmp_path, "cpu", max_operations=1e6).describe(path)
+        LocalEngine(tmp_path, "cpu", max_operations=1e6).describe(path)
 
 
 def test_an_export_leaves_some_of_the_disk(engine, path, tmp_path, monkeypatch):

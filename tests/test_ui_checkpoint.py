@@ -6,7 +6,7 @@ from layout_files import FILES
 from tiny import tiny_var_config, write_trainer_file
 
 from var.engine.catalog import Catalog
-from var.engine.engine import Engine
+from var.engine.local import LocalEngine
 from var.ui.checkpoint.panel import create_checkpoint_panel, first_choice
 
 
@@ -29,7 +29,7 @@ def write_without_heads(folder):
 )
 def test_the_first_checkpoint_has_the_fields_that_its_file_asks_for(tmp_path, write, weights, heads):
     write(tmp_path)
-    catalog, engine = Catalog(tmp_path), Engine(tmp_path, "cpu")
+    catalog, engine = Catalog(tmp_path), LocalEngine(tmp_path, "cpu")
     with gr.Blocks():
         panel = create_checkpoint_panel(catalog, engine, first_choice(catalog, engine), uploads=True)
     assert (panel.weights.visible, panel.heads.visible) == (weights, heads)

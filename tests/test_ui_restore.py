@@ -11,7 +11,7 @@ from var import VARPipeline
 from var.device import LARGE_PARAMETERS
 from var.engine.catalog import Catalog
 from var.engine.description import Description
-from var.engine.engine import Engine
+from var.engine.local import LocalEngine
 from var.engine.models import Loading
 from var.outputs.recipe import make_recipes
 from var.sampling.options import SamplingOptions
@@ -133,7 +133,7 @@ def test_values_by_scale_are_brought_back_into_their_ranges():
 def test_the_precision_is_that_of_the_image(folder, monkeypatch, device, dtype, before, num_parameters, after):
     monkeypatch.setattr("var.device.is_faster_on_cpu", lambda dtype: True)  # for a large one, Auto is bfloat16
     wanted = Wanted({}, device=device, dtype=dtype)
-    assert dtype_for(wanted, Engine(folder, "cpu"), Loading(dtype=before), num_parameters) == after
+    assert dtype_for(wanted, LocalEngine(folder, "cpu"), Loading(dtype=before), num_parameters) == after
 
 
 def test_a_seed_beyond_what_browsers_know_is_said_and_not_changed():

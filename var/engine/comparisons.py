@@ -146,6 +146,9 @@ class ComparisonOrder:
     files: Mapping[str, Path]
     folders: tuple[Path, ...] = ()
 
+    def check(self) -> None:
+        """Do nothing: `ask` made sure that it can be carried out."""
+
     def path(self, model: ModelChoice) -> Path:
         """Return the file of a model; raises FileNotFoundError where there is none."""
         path = self.files.get(model.checkpoint)

@@ -4,15 +4,14 @@ Jobs take turns: one that has made a batch lets those that wait go first. Nobody
 thread of his own; he hears of it by events.
 """
 
-import asyncio
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Hashable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Hashable
 
-from .events import Done, Event, Failed, Scale, Waiting
+from .events import Done, Event, Failed, Waiting
+from .jobs import Job
 
 MAX_WAITING = 200  # jobs of all people together
 MIN_TURN = 10.0  # seconds of a job after which one that needs another model loaded may come before its next batch
@@ -27,18 +26,15 @@ class QueueFullError(ValueError):
     """Raised where so many jobs wait already that another one is refused."""
 
 
-class Job:
-    """Something to compute, from the moment it is asked for to its end.
+class LocalJob(Job):
+    """A job that is computed in this process.
 
     Args:
         make: begins it; called in the thread that computes, with the signal that tells it to stop.
         explain: the event for an error that people can bring about; returns None for any other error.
         model: tells which model it uses; jobs of one model follow one another without a load between them.
-        merges: whether scales that are not heard of in time become one, so that pictures do not pile up.
+        merges: as of `Job`.
         is_run: whether it counts among those that come before others; what takes no time does not.
-
-    Attributes:
-        signal: tells it to stop.
     """
 
     def __init__(
@@ -50,17 +46,12 @@ class Job:
         merges: bool = True,
         is_run: bool = True,
     ) -> None:
+        super().__init__(merges=merges)
         self.model, self.is_run = model, is_run
-        self._merges = merges
-        self.signal = threading.Event()
         self._make, self._explain = make, explain
         self._steps: Steps | None = None
         self._start = 0.0
         self._place: int | None = None
-        self._told: deque[Event] = deque()
-        self._told_any = threading.Condition()
-        self._wakes: set[Callable[[], None]] = set()
-        self._over = False
 
     def advance(self) -> bool:
         """Compute until others may have their turn; returns whether there is more to do."""
@@ -91,92 +82,15 @@ class Job:
             self._steps.close()
         self.tell(Done(time.perf_counter() - self._start if self._start else 0.0, True))
 
-    def tell(self, event: Event) -> None:
-        """Hand an event on, unless the job is over."""
-        with self._told_any:
-            if self._over:
-                return
-            last = self._told[-1] if self._told else None
-            if self._merges and isinstance(event, Scale) and isinstance(last, Scale):
-                event = event.after(self._told.pop())
-            elif isinstance(event, Waiting) and isinstance(last, Waiting):
-                self._told.pop()
-            self._told.append(event)
-            self._over = isinstance(event, Done | Failed)
-            self._told_any.notify_all()
-            for wake in self._wakes:
-                wake()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its last event was told."""
-        return self._over
-
-    def __iter__(self) -> Iterator[Event]:
-        """Wait for the events, for scripts and tests: each is handed out once, `Done` or `Failed` last."""
-        while True:
-            with self._told_any:
-                self._told_any.wait_for(lambda: self._told)
-                event = self._told.popleft()
-            yield event
-            if isinstance(event, Done | Failed):
-                return
-
-    async def events(self, every: float | None = None) -> AsyncIterator[Event | None]:
-        """Hand out the events, each once, `Done` or `Failed` last; no thread waits for them.
-
-        Args:
-            every: seconds after which None comes where nothing else did; None: never.
-        """
-        with self._woken() as told:
-            while True:
-                told.clear()
-                with self._told_any:
-                    event = self._told.popleft() if self._told else None
-                if event is not None:
-                    yield event
-                    if isinstance(event, Done | Failed):
-                        return
-                    continue
-                try:
-                    await asyncio.wait_for(told.wait(), every)
-                except asyncio.TimeoutError:
-                    yield None
-
-    async def over(self) -> None:
-        """Wait until the job is over, beside whoever else does; no thread waits for it."""
-        with self._woken() as told:
-            while not self._over:
-                told.clear()
-                if not self._over:
-                    await told.wait()
-
-    @contextmanager
-    def _woken(self) -> Iterator[asyncio.Event]:
-        """Hand out what is set, in the loop that runs, whenever something is told."""
-        loop, told = asyncio.get_running_loop(), asyncio.Event()
-
-        def wake() -> None:
-            with suppress(RuntimeError):  # the server is closed meanwhile
-                loop.call_soon_threadsafe(told.set)
-
-        with self._told_any:
-            self._wakes.add(wake)
-        try:
-            yield told
-        finally:
-            with self._told_any:
-                self._wakes.discard(wake)
-
 
 class Queue:
     """The thread that computes, and the jobs that take turns in it. The thread begins with the first job."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: deque[Job] = deque()
-        self._spare: deque[Job] = deque()
-        self._current: Job | None = None
+        self._waiting: deque[LocalJob] = deque()
+        self._spare: deque[LocalJob] = deque()
+        self._current: LocalJob | None = None
         self._current_is_spare = False
         self._thread: threading.Thread | None = None
 
@@ -191,7 +105,7 @@ class Queue:
         with self._changed:
             return self._computes_a_run() + sum(job.is_run for job in self._waiting)
 
-    def submit(self, job: Job) -> Job:
+    def submit(self, job: LocalJob) -> LocalJob:
         """Let a job wait behind all others; what is done in spare time gives way.
 
         Raises:
@@ -206,7 +120,7 @@ class Queue:
             self._begin()
         return job
 
-    def submit_in_spare_time(self, job: Job) -> Job:
+    def submit_in_spare_time(self, job: LocalJob) -> LocalJob:
         """Let a job begin if nothing else is computed, and only as long as that is so; the newest such job counts."""
         with self._changed:
             for old in self._spare:
@@ -225,9 +139,9 @@ class Queue:
         job.signal.set()
         with self._changed:
             for line in (self._waiting, self._spare):
-                if job in line:
-                    line.remove(job)
-                    job.end()
+                for own in [own for own in line if own is job]:
+                    line.remove(own)
+                    own.end()
             self._tell_places()
 
     def _give_way(self) -> None:
@@ -260,7 +174,7 @@ class Queue:
                 self._current = None
                 self._tell_places()
 
-    def _must_turn(self, job: Job, seconds: float) -> bool:
+    def _must_turn(self, job: LocalJob, seconds: float) -> bool:
         """Whether it is the next job's turn, after so many seconds of this one."""
         return bool(self._waiting) and (self._waiting[0].model == job.model or seconds >= MIN_TURN)
 

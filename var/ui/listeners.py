@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..engine.engine import Engine
 from ..engine.events import Event
-from ..engine.queue import Job
+from ..engine.jobs import Job
 
 LOOK_SECONDS = 5.0  # between two looks whether somebody listens
 MAX_SILENCE = 30.0  # seconds; a browser on a slow network opens its stream anew in that time

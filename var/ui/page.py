@@ -7,8 +7,8 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from ..engine.catalog import Catalog
-from ..engine.engine import Engine
 from ..engine.exports import remove_folder
+from ..engine.local import LocalEngine
 from ..engine.uploads import UploadLimits, Uploads
 from .api.endpoints import add_endpoints
 from .checkpoint.events import wire_changed_file, wire_checkpoint
@@ -77,7 +77,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
     )
     catalog = Catalog(checkpoints, Uploads(Path(get_upload_folder()) / UPLOADS, limits))
     catalog.look_for(LOOKING_SECONDS)
-    engine = Engine(checkpoints, device, options.keep, options.max_operations * 1e12 or None)
+    engine = LocalEngine(checkpoints, device, options.keep, options.max_operations * 1e12 or None)
     listeners = Listeners()
     first = first_choice(catalog, engine)
     ready = first.description is not None

@@ -10,7 +10,7 @@ import gradio as gr
 from ..engine.comparisons import ComparisonOrder
 from ..engine.engine import Engine
 from ..engine.events import Event, LoadingModel, Waiting
-from ..engine.queue import Job
+from ..engine.jobs import Job
 from ..engine.runs import Order
 from ..errors import USER_ERRORS, error_text
 from .html import FAILED, NOTHING, error_banner, loading_line, status_line, waiting_line
