@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+from hub_spaces import COMMIT, HubSpace, SpacesHandler
+
 PROJECT = Path(__file__).resolve().parent.parent
 LARGE = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")  # kept outside git, on the host for large files
 WORKER = """
@@ -66,6 +67,8 @@ class HubServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repos: dict[str, HubRepo] = {}
+        self.spaces: dict[str, HubSpace] = {}
+        self.large: dict[str, bytes] = {}  # what was sent of Spaces' large files, by its SHA-256
         self.requests: list[tuple[str, str, str | None, bool]] = []  # method, path, range, whether with a token
         self.released = threading.Event()
 
@@ -138,7 +141,7 @@ def hub_environment(endpoint: str, home: Path) -> dict[str, str]:
     return kept | {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_ETAG_TIMEOUT": "1"}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(SpacesHandler, BaseHTTPRequestHandler):
     server: HubServer
     protocol_version = "HTTP/1.1"
 
@@ -159,6 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send_large(*path.removeprefix("/large/").split("/", 2))
         if token == "Bearer hf_wrong":
             return self._refuse(401, message="Invalid credentials in Authorization header")
+        if path.startswith("/api/spaces/"):
+            return self.answer_space(path)
         parts = path.strip("/").split("/")
         if parts[:2] == ["api", "models"]:
             parts = parts[2:]
@@ -216,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(content)
 
     def _refuse(self, status: int, code: str | None = None, message: str | None = None) -> None:

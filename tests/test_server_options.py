@@ -8,6 +8,7 @@ import pytest
 from huggingface_hub import SpaceCard
 from PIL import Image
 
+from var.hub.known_models import KNOWN_MODELS
 from var.ui.options import PageOptions, create_parser, flag, markdown_table, read_options, variable
 
 ROOT = Path(__file__).parents[1]
@@ -80,5 +81,6 @@ def test_the_readme_is_the_card_of_a_space():
     colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
     assert {data["colorFrom"], data["colorTo"]} <= colours
     assert data["title"] and data["emoji"] and data["tags"] and len(data["short_description"]) <= 60
+    assert data["models"] == sorted({model.repo for model in KNOWN_MODELS})
     assert Image.open(ROOT / data["thumbnail"]).width > 0
     assert card.text.lstrip().startswith("# VAR demo")
