@@ -16,10 +16,11 @@ from .checkpoint.export_events import wire_export
 from .checkpoint.export_panel import create_export_panel
 from .checkpoint.hub_events import wire_hub
 from .checkpoint.hub_panel import create_hub_panel
-from .checkpoint.panel import create_checkpoint_panel, first_choice
+from .checkpoint.panel import create_checkpoint_panel, first_choice, tab_follower
+from .checkpoint.view import CheckpointView
 from .compare.events import wire_compare
 from .compare.panel import create_compare_panel
-from .edit.events import EDIT_TAB, wire_edit
+from .edit.events import EDIT_TAB, editing_of, wire_edit
 from .edit.panel import create_edit_panel
 from .guard import guarding, refuse_addresses
 from .history.panel import create_history_panel
@@ -29,9 +30,9 @@ from .images.panel import create_images_panel
 from .images.picked import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
 from .listeners import Listeners
 from .options import GB, PageOptions
-from .parts import Parts
 from .server_folder import UPLOADS
-from .settings.events import wire_settings
+from .settings.events import wire_link, wire_settings
+from .settings.fill import Fill
 from .settings.panel import create_settings_panel, first_values
 from .static import FOLDER, read_script
 from .theme import create_theme, growing_style, style_sheets
@@ -107,37 +108,33 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
                     compare_panel = create_compare_panel(status)
                 with gr.Tab("History", id=HISTORY_TAB):
                     history_panel = create_history_panel()
-        parts = Parts(
-            catalog,
-            engine,
-            listeners,
-            checkpoint_panel,
-            hub_panel,
-            export_panel,
-            settings_panel,
-            images_panel,
-            edit_panel,
-            compare_panel,
-            history_panel,
-            first,
-        )
+        tabs_with_runs = (images_panel, compare_panel)
+        followers = [export_panel.follower, settings_panel.follower, edit_panel.follower]
+        followers += [tab_follower(panel.status, panel.problem) for panel in tabs_with_runs]
+        view = CheckpointView(catalog, engine, checkpoint_panel, followers)
+        problems = [panel.problem for panel in (*tabs_with_runs, edit_panel.images)]
+        fill = Fill(view, settings_panel, [panel.status for panel in tabs_with_runs], problems)
+        of_images = (images_panel, edit_panel.images)
         # First, for a private handler's name would be taken from an endpoint that comes after it.
         add_endpoints(catalog, engine, listeners, options)
-        view = wire_checkpoint(blocks, parts)
-        wire_hub(blocks, parts, view, options)
-        wire_export(parts, view, options)
+        opened, uploaded = wire_checkpoint(blocks, view, first)
+        wire_hub(blocks, hub_panel, view, options)
+        wire_export(export_panel, view, options)
         wire_shortcut(blocks)
         blocks.load(None, None, None, js=read_script("page"), show_progress="hidden", api_visibility="private")
-        view.opened = wire_reload(parts, view.opened)
-        made = wire_generation(blocks, parts, images_panel)
-        wanted = wire_settings(blocks, parts, view)
-        for panel in (images_panel, edit_panel.images):
-            wire_picked(parts, view, wanted, panel)
-        wire_history(parts, tabs)
-        edited = wire_edit(blocks, parts, view, wanted, tabs)
-        compared = wire_compare(blocks, parts, view, wanted)
-        wire_changed_file(parts, view, [made, edited])
-        wire_memory(parts, [made, edited, compared, view.uploaded])
+        brought_back = wire_reload(opened, view, history_panel, images_panel)
+        wire_link(brought_back, view, fill, history_panel.told)
+        wire_settings(settings_panel, view, fill, [panel.generate for panel in of_images], images_panel.problem)
+        wire_edit(edit_panel, of_images, view, fill, tabs)
+        wire_history(history_panel, images_panel, tabs)
+        of_runs = (view, settings_panel, history_panel, listeners)
+        made = wire_generation(blocks, images_panel, *of_runs)
+        edited = wire_generation(blocks, edit_panel.images, *of_runs, editing_of(edit_panel))
+        compared = wire_compare(blocks, compare_panel, *of_runs, fill)
+        for panel in of_images:
+            wire_picked(panel, view, fill, listeners)
+        wire_changed_file(view, [made, edited])
+        wire_memory([made, edited, compared, uploaded], view, history_panel, settings_panel)
     blocks._queue.sleep_when_free = QUEUE_SECONDS
     blocks.uploads, blocks.listeners = catalog.uploads, listeners
     refuse_addresses(blocks)

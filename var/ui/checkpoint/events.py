@@ -12,7 +12,6 @@ from ...engine.models import Loading
 from ...errors import USER_ERRORS
 from ..events import AGAIN, AT_ONCE, BESIDE, hear_of
 from ..html import error_banner, hint_line
-from ..parts import Parts
 from ..runs import Updates
 from .panel import (
     Choice,
@@ -53,18 +52,28 @@ def reading_line(name: str) -> str:
     return hint_line(f"{READING} {name} …")
 
 
-def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
-    """Connect what happens on opening the page and around the checkpoint; returns what shows a checkpoint."""
-    view = CheckpointView(parts)
-    panel, catalog, engine = parts.checkpoint, parts.catalog, parts.engine
+def wire_checkpoint(
+    blocks: gr.Blocks, view: CheckpointView, first: Choice
+) -> tuple[gr.events.Dependency, gr.events.Dependency]:
+    """Connect what happens on opening the page and around the checkpoint.
 
-    def opened() -> Updates:
+    Args:
+        blocks: the page.
+        view: shows a checkpoint.
+        first: the checkpoint that the page was laid out for.
+
+    Returns:
+        The event of a page that is brought up to date, and that of an upload that was looked into.
+    """
+    panel, catalog, engine = view.panel, view.catalog, view.engine
+
+    def bring_up_to_date() -> Updates:
         """Bring a page up to date that was laid out when the server started; the list is when it is opened."""
         catalog.look_meanwhile()
         choice = first_choice(catalog, engine)
         if choice.description is None:
             return {panel.found: gr.skip()}
-        if choice != parts.first:
+        if choice != first:
             return view.show(choice, {}, is_new=True, is_first=True)
         return {panel.found: found_html(choice, catalog, engine), panel.details: details_of(choice, engine)}
 
@@ -96,7 +105,7 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
         async for updates in view.take(name, uploads, loaded, loading, loading.for_another(), is_latest):
             yield updates
 
-    async def uploaded(
+    async def take_upload(
         path: str, uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
     ) -> AsyncIterator[Updates]:
         """Add an uploaded file to the session's list and choose it, if it is a checkpoint."""
@@ -220,15 +229,15 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     typed_heads = [panel.heads.submit, panel.heads.blur]
     chosen_loading = [panel.weights.input, panel.precision.input, *typed_heads]
     hear_of([panel.choice.change, panel.upload.upload, *chosen_loading, panel.offer.click])
-    view.opened = blocks.load(opened, None, view.outputs, **AT_ONCE)
-    view.opened.then(load_first, view.session, [panel.found, panel.details], **BESIDE)
+    opened = blocks.load(bring_up_to_date, None, view.outputs, **AT_ONCE)
+    opened.then(load_first, view.session, [panel.found, panel.details], **BESIDE)
     new_list = panel.found.click(listed, [panel.uploads], [panel.choice], **AT_ONCE)
     new_list.then(None, [panel.choice], None, js=MARK_THE_CHOSEN, **AT_ONCE)
     new_list.failure(None, None, None, js=READ_NO_MORE, **AT_ONCE)
     # Not `input`, of which Gradio tells twice at once: of two answers a slow browser may lose one.
     looked_into = panel.choice.change(chosen, [panel.choice, *view.session], view.outputs, **AGAIN)
     looked_into.then(read_at_last, [panel.found, *view.session], [panel.found, panel.details], **AT_ONCE)
-    view.uploaded = panel.upload.upload(uploaded, [panel.upload, *view.session], view.outputs, **AGAIN)
+    uploaded = panel.upload.upload(take_upload, [panel.upload, *view.session], view.outputs, **AGAIN)
     for control in (panel.weights, panel.precision):
         control.input(changed, [panel.weights, panel.precision, *view.session], view.outputs, **AGAIN)
     gr.on(typed_heads, heads_typed, [panel.heads, *view.session], view.outputs, **AGAIN)
@@ -236,12 +245,12 @@ def wire_checkpoint(blocks: gr.Blocks, parts: Parts) -> CheckpointView:
     unloaded = panel.unload.click(unload, None, None, **AT_ONCE)
     unloaded.then(loaded_now, view.session, [panel.found, panel.details], **AT_ONCE)
     panel.details_group.expand(loaded_now, view.session, [panel.found, panel.details], **AT_ONCE)
-    return view
+    return opened, uploaded
 
 
-def wire_changed_file(parts: Parts, view: CheckpointView, runs: Sequence[gr.events.Dependency]) -> None:
+def wire_changed_file(view: CheckpointView, runs: Sequence[gr.events.Dependency]) -> None:
     """Look whether the file changed, after each run; the run itself has used its newest state."""
-    panel, catalog, engine = parts.checkpoint, parts.catalog, parts.engine
+    panel, catalog, engine = view.panel, view.catalog, view.engine
 
     def look_again(
         uploads: dict[str, str], loaded: str | None, loading: Loading, version: Any, request: gr.Request

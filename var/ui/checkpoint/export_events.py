@@ -23,16 +23,14 @@ from ...errors import USER_ERRORS, error_text
 from ..events import AT_ONCE, QUIET, hear_of
 from ..html import FAILED, error_banner
 from ..options import PageOptions
-from ..parts import Parts
 from ..runs import Updates
-from .export_panel import exported_html, writing_html
+from .export_panel import ExportPanel, exported_html, writing_html
 from .panel import folders_of
 from .view import CheckpointView
 
 
-def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> None:
+def wire_export(panel: ExportPanel, view: CheckpointView, options: PageOptions) -> None:
     """Connect Export; a session's last export is removed when it makes another one or leaves."""
-    panel = parts.export
 
     def begin(*asked: Any) -> Updates:
         """Take down what is asked: what is chosen while it waits does not get into it."""
@@ -53,11 +51,11 @@ def wire_export(parts: Parts, view: CheckpointView, options: PageOptions) -> Non
         path, folder = None, new_folder(get_upload_folder())
         yield {panel.folder: str(folder)}
         try:
-            path = await asyncio.to_thread(parts.catalog.resolve, loaded, uploads)
+            path = await asyncio.to_thread(view.catalog.resolve, loaded, uploads)
             order = ExportOrder(loaded or path.name, path, format_name, dtype, loading)
             order.check()
             whole = replace(loading, dtype=None, folders=folders_of(uploads))
-            pair = await asyncio.to_thread(parts.engine.open, path, whole)
+            pair = await asyncio.to_thread(view.engine.open, path, whole)
             total = expected_bytes(pair, dtype)
             task = Task(lambda _: export(order, pair, folder))
             async for _ in task.watch():

@@ -10,6 +10,7 @@ from ...checkpoints.export import Exported
 from ...text import format_bytes
 from ..unchecked import Radio
 from .card import meter_html
+from .panel import Follower
 
 FORMATS = [("One safetensors file", "safetensors"), ("Official .pth files", "official")]
 PRECISIONS = [("As it is", ""), ("float32", "float32"), ("bfloat16", "bfloat16"), ("float16", "float16")]
@@ -34,6 +35,11 @@ class ExportPanel:
     files: gr.File
     folder: gr.State
     asked: gr.State
+
+    @property
+    def follower(self) -> Follower:
+        """There is something to export once there is a checkpoint."""
+        return Follower([self.group], lambda choice, is_first: {self.group: gr.update(visible=self.allowed)})
 
 
 def create_export_panel(allowed: bool, there: bool, remove: Callable[[str | None], None]) -> ExportPanel:

@@ -14,10 +14,9 @@ from ...hub.known_models import find_known
 from ..events import AGAIN, AT_ONCE, LATER, QUIET, hear_of
 from ..html import FAILED, error_banner
 from ..options import GB, PageOptions
-from ..parts import Parts
 from ..runs import Updates
 from .card import meter_html
-from .hub_panel import about_html, progress_html
+from .hub_panel import HubPanel, about_html, progress_html
 from .panel import add_file
 from .view import CheckpointView
 
@@ -25,9 +24,9 @@ HUB_QUEUE = "hub"
 MAX_DOWNLOADS = 2  # at a time
 
 
-def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: PageOptions) -> None:
+def wire_hub(blocks: gr.Blocks, panel: HubPanel, view: CheckpointView, options: PageOptions) -> None:
     """Connect the Hub's panel; what was downloaded is chosen."""
-    panel = parts.hub
+    checkpoint = view.panel
     access = Access(anonymous=not options.hub_token, max_bytes=round(options.largest_download * GB))
     signals = StopSignals()
 
@@ -38,7 +37,7 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
             panel.cancel: gr.update(interactive=True),
             panel.progress: progress_html(0, 0),
             panel.arrived: None,
-            parts.checkpoint.problem: "",
+            checkpoint.problem: "",
         }
 
     async def run(text: str, request: gr.Request) -> AsyncIterator[Updates]:
@@ -54,7 +53,7 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
             yield {panel.progress: '<div class="progress"><p>Cancelled. What came so far is kept.</p></div>'}
             return
         except USER_ERRORS as error:
-            yield {panel.progress: "", parts.checkpoint.problem: error_banner(error_text(error))}
+            yield {panel.progress: "", checkpoint.problem: error_banner(error_text(error))}
             return
         yield {panel.progress: meter_html("Downloaded", 1, 1), panel.arrived: (name, str(path))}
 
@@ -67,11 +66,11 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
     ) -> AsyncIterator[Updates]:
         """Choose what was downloaded, in the session as it is by now."""
         if arrived is None:
-            yield {parts.checkpoint.found: gr.skip()}
+            yield {checkpoint.found: gr.skip()}
             return
         name, with_file = add_file(uploads, *arrived)
         is_latest = view.begin(request.session_hash, name)
-        yield {parts.checkpoint.uploads: with_file}
+        yield {checkpoint.uploads: with_file}
         async for updates in view.take(name, with_file, loaded, loading, loading.for_another(), is_latest):
             yield updates
 
@@ -80,7 +79,7 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
 
     def failed() -> Updates:
         """Whatever went wrong, one can go on."""
-        return end() | {panel.progress: "", parts.checkpoint.problem: error_banner(FAILED)}
+        return end() | {panel.progress: "", checkpoint.problem: error_banner(FAILED)}
 
     def cancel(request: gr.Request) -> None:
         signals.stop(request.session_hash)
@@ -93,13 +92,13 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
     started = panel.download.click(
         begin,
         None,
-        [panel.download, panel.cancel, panel.progress, panel.arrived, parts.checkpoint.problem],
+        [panel.download, panel.cancel, panel.progress, panel.arrived, checkpoint.problem],
         **AT_ONCE,
     )
     finished = started.then(
         run,
         [panel.model],
-        [panel.progress, panel.arrived, parts.checkpoint.problem],
+        [panel.progress, panel.arrived, checkpoint.problem],
         concurrency_id=HUB_QUEUE,
         concurrency_limit=MAX_DOWNLOADS,
         **QUIET,
@@ -108,7 +107,7 @@ def wire_hub(blocks: gr.Blocks, parts: Parts, view: CheckpointView, options: Pag
     # Not in the moment in which the stream of the download is closed, see `hear_of`.
     arrived = finished.then(None, None, None, js=LATER, **AT_ONCE)
     arrived.then(choose_it, [panel.arrived, *view.session], view.outputs, **AGAIN)
-    after_failure = [panel.download, panel.cancel, panel.progress, parts.checkpoint.problem]
+    after_failure = [panel.download, panel.cancel, panel.progress, checkpoint.problem]
     finished.failure(failed, None, after_failure, **AT_ONCE)
     panel.cancel.click(cancel, None, None, **AT_ONCE)
     blocks.unload(leave)

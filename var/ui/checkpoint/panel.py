@@ -1,7 +1,7 @@
 """Top left of the page: choose, upload or download a checkpoint, and see what was found in it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ...engine.description import Description
 from ...engine.engine import Engine
 from ...engine.models import Loading, TooLargeError
 from ...errors import USER_ERRORS, error_text
-from ..html import error_banner, hint_line
+from ..html import error_banner, hint_line, status_line
 from ..static import read_script
 from ..unchecked import Dropdown, Radio
 from .card import details_html, summary_html
@@ -87,6 +87,28 @@ class Choice:
     offer: str | None = None
     path: Path | None = None
     loading: Loading = Loading()
+
+
+@dataclass(frozen=True)
+class Follower:
+    """A part of another panel that depends on the checkpoint.
+
+    Args:
+        components: all that `updates` changes.
+        updates: gets another checkpoint, and whether it is the session's first; returns what the components become.
+    """
+
+    components: Sequence[gr.blocks.Block]
+    updates: Callable[[Choice, bool], dict[gr.blocks.Block, Any]]
+
+
+def tab_follower(status: gr.HTML, problem: gr.HTML) -> Follower:
+    """Return what a tab says of a checkpoint: that it is ready, and no more what went wrong with the one before."""
+
+    def updates(choice: Choice, is_first: bool) -> dict[gr.blocks.Block, Any]:
+        return {problem: "", **({status: status_line("Ready")} if is_first else {})}
+
+    return Follower([status, problem], updates)
 
 
 def create_checkpoint_panel(catalog: Catalog, engine: Engine, first: Choice, uploads: bool) -> CheckpointPanel:

@@ -1,19 +1,30 @@
 """Shows a session its checkpoint: what the panel's components become when one is looked into, refused or loaded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import gradio as gr
 
+from ...engine.catalog import Catalog
+from ...engine.description import Description
+from ...engine.engine import Engine
 from ...engine.events import Ready
 from ...engine.models import Loading
-from ..html import error_banner, status_line
-from ..parts import Parts
+from ..html import error_banner
 from ..runs import Updates
-from ..settings.panel import settings_updates
-from ..settings.sampling import scale_range
-from .panel import Choice, choose, details_of, dropdown_update, found_html, heads_field, look_into, weights_field
+from .panel import (
+    CheckpointPanel,
+    Choice,
+    Follower,
+    choose,
+    details_of,
+    dropdown_update,
+    found_html,
+    heads_field,
+    look_into,
+    weights_field,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,26 +44,29 @@ class CheckpointView:
     """Shows a session its checkpoint: what the panel's components become.
 
     Args:
-        parts: what handlers share.
+        catalog: the checkpoints that can be chosen.
+        engine: describes and loads them.
+        panel: of the checkpoint.
+        followers: what else of the page changes with the checkpoint.
 
     Attributes:
-        opened: the event of a page that is brought up to date; others follow it.
-        uploaded: the event of a file that was looked into.
+        session: the components that hold which checkpoint a session has, and how it is loaded.
+        outputs: all that `take`, `show` and `refuse` change.
     """
 
-    opened: gr.events.Dependency
-    uploaded: gr.events.Dependency
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, catalog: Catalog, engine: Engine, panel: CheckpointPanel, followers: Sequence[Follower]) -> None:
+        self.catalog, self.engine, self.panel = catalog, engine, panel
+        self._followers = followers
         self._asked: dict[str, _Ask] = {}
-        panel, settings = parts.checkpoint, parts.settings
         self.session = [panel.uploads, panel.loaded, panel.loading]
         self.outputs = [panel.choice, panel.upload, panel.found, panel.problem, panel.offer, panel.details_group]
         self.outputs += [panel.details, panel.weights, panel.heads, panel.precision, panel.version, panel.refused]
         self.outputs += self.session
-        self.outputs += [parts.export.group, *settings.shown(), *parts.statuses, *parts.problems]
-        self.outputs += [parts.edit.keep_scales]
+        self.outputs += [component for follower in followers for component in follower.components]
+
+    def describe(self, name: str | None, uploads: Mapping[str, str]) -> Description | None:
+        """Return what is known of a checkpoint; None where it cannot be used."""
+        return choose(self.catalog, self.engine, name, uploads).description
 
     def begin(
         self, session: str, name: str | None, *, unasked: bool = False, picked: bool = False
@@ -98,8 +112,7 @@ class CheckpointView:
             loading: how this one is wanted.
             is_latest: of `begin`.
         """
-        parts = self._parts
-        choice = await look_into(parts.catalog, parts.engine, name, uploads, loading)
+        choice = await look_into(self.catalog, self.engine, name, uploads, loading)
         if not is_latest():
             return
         if choice.problem:
@@ -111,16 +124,16 @@ class CheckpointView:
 
     async def load(self, choice: Choice, is_latest: Callable[[], bool]) -> AsyncIterator[Updates]:
         """Load a checkpoint ahead of its use, unless the model is busy, and show what it takes."""
-        panel, parts = self._parts.checkpoint, self._parts
-        if parts.engine.resident(choice.path, choice.loading) is not None:
+        panel = self.panel
+        if self.engine.resident(choice.path, choice.loading) is not None:
             return
-        async for event in parts.engine.prepare(choice.path, choice.loading).events():
+        async for event in self.engine.prepare(choice.path, choice.loading).events():
             if isinstance(event, Ready):
                 break  # it goes on to practise
         if is_latest():
             yield {
-                panel.found: found_html(choice, parts.catalog, parts.engine),
-                panel.details: details_of(choice, parts.engine),
+                panel.found: found_html(choice, self.catalog, self.engine),
+                panel.details: details_of(choice, self.engine),
             }
             yield {panel.found: gr.skip()}  # what comes last is sent once more when this ends
 
@@ -132,18 +145,18 @@ class CheckpointView:
         Args:
             choice: the checkpoint.
             uploads: the session's own files.
-            is_new: it is another one than before; the settings follow.
+            is_new: it is another one than before; the other panels follow.
             is_first: there was none before.
             news: what happened to it; "" for nothing.
         """
-        parts, panel, settings = self._parts, self._parts.checkpoint, self._parts.settings
+        panel = self.panel
         updates = {
-            panel.choice: dropdown_update(parts.catalog, uploads, choice.name),
-            panel.found: found_html(choice, parts.catalog, parts.engine, news),
+            panel.choice: dropdown_update(self.catalog, uploads, choice.name),
+            panel.found: found_html(choice, self.catalog, self.engine, news),
             panel.problem: "",
             panel.offer: gr.update(visible=False),
             panel.details_group: gr.update(visible=True),
-            panel.details: details_of(choice, parts.engine),
+            panel.details: details_of(choice, self.engine),
             panel.weights: gr.update(**weights_field(choice)),
             panel.heads: gr.update(**heads_field(choice)),
             panel.precision: choice.loading.dtype or "",
@@ -151,24 +164,20 @@ class CheckpointView:
             panel.loaded: choice.name,
             panel.loading: choice.loading,
             panel.refused: None,
-            panel.version: parts.engine.version(choice.path),
-            parts.export.group: gr.update(visible=parts.export.allowed),
+            panel.version: self.engine.version(choice.path),
         }
         if is_new:
-            updates |= settings_updates(settings, choice.description, choice.path)
-            updates |= {problem: "" for problem in parts.problems}
-            updates[parts.edit.keep_scales] = gr.update(value=0, **scale_range(choice.description))
-        if is_first:
-            updates |= {status: status_line("Ready") for status in parts.statuses}
+            for follower in self._followers:
+                updates |= follower.updates(choice, is_first)
         return updates
 
     def refuse(self, choice: Choice, uploads: dict[str, str], loaded: str | None, before: Loading) -> Updates:
         """Say what is wrong, and leave the checkpoint that was there before in place."""
-        parts, panel = self._parts, self._parts.checkpoint
-        kept = choose(parts.catalog, parts.engine, loaded, uploads, before) if loaded else Choice(None, None, None)
+        panel = self.panel
+        kept = choose(self.catalog, self.engine, loaded, uploads, before) if loaded else Choice(None, None, None)
         return {
-            panel.choice: dropdown_update(parts.catalog, uploads, kept.name),
-            panel.found: found_html(kept, parts.catalog, parts.engine),
+            panel.choice: dropdown_update(self.catalog, uploads, kept.name),
+            panel.found: found_html(kept, self.catalog, self.engine),
             panel.problem: error_banner(choice.problem),
             panel.offer: gr.update(visible=choice.offer is not None, value=f"Load in {choice.offer}"),
             panel.refused: (choice.name, choice.offer),

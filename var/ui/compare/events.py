@@ -22,15 +22,17 @@ from ..checkpoint.panel import folders_of
 from ..checkpoint.view import CheckpointView
 from ..events import AGAIN, AT_ONCE, LATEST, SETTLE, hear_of
 from ..history.kept_runs import KeptRun, Source, keep
+from ..history.panel import HistoryPanel
 from ..html import FAILED, STOPPED, error_banner, status_line
-from ..parts import Parts
+from ..listeners import Listeners
 from ..runs import RefusedError, Run, TabRuns, Updates
 from ..settings.classes import to_labels
-from ..settings.fill import fill_from
+from ..settings.fill import Fill, values_from
+from ..settings.panel import SettingsPanel
 from ..settings.restore import from_recipe
 from ..settings.sampling import in_words, sampling_of
 from .grid import ShownImage
-from .panel import MOST_FILLED_CHECKPOINTS, AxisRow, fill_text, pair_html, plan_html, values_label
+from .panel import MOST_FILLED_CHECKPOINTS, AxisRow, ComparePanel, fill_text, pair_html, plan_html, values_label
 from .progress import Drawing, button_update
 
 # What the page looks like goes along with the click; on a phone the grid comes into view.
@@ -52,17 +54,28 @@ MARK_PAIR = """(first, second) => {
 }"""
 
 
-def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_state: gr.State) -> gr.events.Dependency:
+def wire_compare(
+    blocks: gr.Blocks,
+    panel: ComparePanel,
+    view: CheckpointView,
+    settings: SettingsPanel,
+    history: HistoryPanel,
+    listeners: Listeners,
+    fill: Fill,
+) -> gr.events.Dependency:
     """Connect the Compare tab; returns the event of a run that is over.
 
     Args:
         blocks: the page.
-        parts: of the page.
-        view: shows another checkpoint.
-        wanted_state: of `wire_settings`, where settings are put to fill the controls.
+        panel: of the tab.
+        view: shows the checkpoint.
+        settings: say what does not vary.
+        history: takes what was made.
+        listeners: who hears of it.
+        fill: fills the controls.
     """
-    panel, checkpoint, controls = parts.compare, parts.checkpoint, parts.settings.controls
-    runs = ComparisonRuns(parts)
+    checkpoint, controls = view.panel, settings.controls
+    runs = ComparisonRuns(panel, view, settings, history, listeners)
     refresh = AT_ONCE | LATEST | {"fn": runs.show_plan, "inputs": {*runs.asked}, "outputs": [panel.plan]}
     changed = [component.change for component in (checkpoint.loaded, *controls.values())]
     for row in panel.axes:
@@ -79,7 +92,7 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     outputs += [panel.picture, panel.bundle, *pair, panel.slider, panel.recipe, panel.shown]
     finished = panel.run.click(runs.run_asked, runs.asked, outputs, js=BEGIN, **AGAIN)
     # By then the page may have another history than at the click, and a comparison takes another time.
-    over = finished.then(runs.end, [parts.history.runs, panel.kept], parts.history.outputs, **AT_ONCE)
+    over = finished.then(runs.end, [history.runs, panel.kept], history.outputs, **AT_ONCE)
     over.then(**refresh)
     panel.stop.click(runs.stop, None, [panel.stop], **AT_ONCE)
     panel.grid.click(None, pair, pair, js=PUT_RIGHT, **AT_ONCE)
@@ -91,31 +104,36 @@ def wire_compare(blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_s
     restored = panel.restore.click(
         runs.restore,
         [panel.second, panel.shown, checkpoint.uploads, checkpoint.loaded],
-        [wanted_state],
+        [fill.wanted],
         **AT_ONCE,
     )
-    fill_from(restored, parts, view, wanted_state)
+    fill.after(restored)
     blocks.unload(runs.leave)
     return over
 
 
 class ComparisonRuns(TabRuns):
-    """What the Compare tab does for the comparisons of its visitors.
-
-    Args:
-        parts: of the page.
+    """What the Compare tab does for the comparisons of its visitors; arguments as of `wire_compare`.
 
     Attributes:
         asked: the components that say what is compared, whether the page is dark first.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        panel, checkpoint = parts.compare, parts.checkpoint
-        super().__init__(parts.engine, parts.listeners, panel.status, panel.problem, panel.run, panel.stop)
-        self._parts, self._panel = parts, panel
+    def __init__(
+        self,
+        panel: ComparePanel,
+        view: CheckpointView,
+        settings: SettingsPanel,
+        history: HistoryPanel,
+        listeners: Listeners,
+    ) -> None:
+        super().__init__(view.engine, listeners, panel.status, panel.problem, panel.run, panel.stop)
+        self._panel, self._catalog, self._checkpoint = panel, view.catalog, view.panel
+        self._controls, self._history = settings.controls, history
+        checkpoint = view.panel
         of_axes = [component for row in panel.axes for component in (row.kind, row.values)]
         self.asked = [panel.dark, checkpoint.loaded, checkpoint.uploads, checkpoint.loading]
-        self.asked += [*parts.settings.controls.values(), *of_axes]
+        self.asked += [*settings.controls.values(), *of_axes]
 
     async def run_asked(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """Carry out what the components of `asked` say."""
@@ -124,12 +142,12 @@ class ComparisonRuns(TabRuns):
 
     def order_of(self, values: Updates) -> ComparisonOrder:
         """Return what the page asks for; raises one of USER_ERRORS."""
-        parts, panel, checkpoint = self._parts, self._panel, self._parts.checkpoint
-        settings = {name: values[component] for name, component in parts.settings.controls.items()}
+        panel, catalog, checkpoint = self._panel, self._catalog, self._checkpoint
+        settings = values_from(values, self._controls)
         typed = [(values[row.kind], values[row.values]) for row in panel.axes]
-        name = values[checkpoint.loaded] or parts.catalog.default()
+        name = values[checkpoint.loaded] or catalog.default()
         uploads, loading = values[checkpoint.uploads], values[checkpoint.loading]
-        description = parts.engine.describe(parts.catalog.resolve(name, uploads), loading)
+        description = self.engine.describe(catalog.resolve(name, uploads), loading)
         labels = to_labels(settings["classes"])
         if not labels and not any(kind == "class" for kind, _ in typed):
             raise ValueError("No class chosen. Choose one under Classes, or let the class vary.")
@@ -140,8 +158,8 @@ class ComparisonRuns(TabRuns):
             SamplingOptions((labels or [None])[:1], (settings["seed"],), **sampling_of(settings)),
         )
         base.options.check(len(description.class_names), len(description.patch_nums))
-        names, files = Names(description.class_names, parts.catalog.names(uploads)), parts.catalog.files(uploads)
-        comparison = ask(typed, base, names, partial(parts.engine.class_names, files))
+        names, files = Names(description.class_names, catalog.names(uploads)), catalog.files(uploads)
+        comparison = ask(typed, base, names, partial(self.engine.class_names, files))
         return ComparisonOrder(comparison, files, folders_of(uploads))
 
     def show_plan(self, values: Updates) -> str:
@@ -154,14 +172,14 @@ class ComparisonRuns(TabRuns):
 
     def fill(self, row: AxisRow, values: Updates) -> Updates:
         """Put sensible values in; also what another kind begins with."""
-        kind, checkpoint, controls = values[row.kind], self._parts.checkpoint, self._parts.settings.controls
+        kind, checkpoint, controls = values[row.kind], self._checkpoint, self._controls
         updates = {
             row.values: gr.update(label=values_label(kind), interactive=bool(kind)),
             row.fill: gr.update(interactive=bool(kind)),
         }
         if not kind:
             return updates | {row.values: gr.update(label=values_label(kind), interactive=False, value="")}
-        catalog, uploads = self._parts.catalog, values[checkpoint.uploads]
+        catalog, uploads = self._catalog, values[checkpoint.uploads]
         try:
             name = values[checkpoint.loaded] or catalog.default()
             description = self.engine.describe(catalog.resolve(name, uploads), values[checkpoint.loading])
@@ -216,7 +234,7 @@ class ComparisonRuns(TabRuns):
 
     def end(self, runs: list[KeptRun], kept: KeptRun | None) -> Updates:
         """Take the images into the history."""
-        history = self._parts.history
+        history = self._history
         return {history.runs: gr.skip()} if kept is None else history.updates(keep(runs, kept))
 
     def show_pair(self, first: Any, second: Any, shown: Sequence[ShownImage]) -> Updates:
@@ -229,7 +247,7 @@ class ComparisonRuns(TabRuns):
     def restore(self, second: Any, shown: Sequence[ShownImage], uploads: dict[str, str], loaded: str | None) -> Any:
         """Put the settings of the right image into the controls."""
         image = image_at(second, shown)
-        return image and from_recipe(image.recipe, self._parts.catalog, uploads, loaded)
+        return image and from_recipe(image.recipe, self._catalog, uploads, loaded)
 
 
 def image_at(number: Any, shown: Sequence[ShownImage]) -> ShownImage | None:

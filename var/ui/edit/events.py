@@ -1,5 +1,6 @@
 """What happens in the tab Edit: an image comes, from a file or from one of the page, and a part of it is made anew."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from ..checkpoint.view import CheckpointView
 from ..events import AT_ONCE
 from ..history.kept_runs import KeptRun
 from ..html import error_banner, status_line
-from ..images.generate import Editing, wire_generation
-from ..images.panel import replaced_updates
-from ..parts import Parts
+from ..images.generate import Editing
+from ..images.panel import ImagesPanel, replaced_updates
 from ..runs import Updates
-from ..settings.fill import fill_from
+from ..settings.fill import Fill
 from ..settings.restore import from_recipe, varied
 from .paint import kept_part, value_of
+from .panel import EditPanel
 
 EDIT_TAB = "edit-tab"
 MOST_SIDE = 1024  # of an image that is kept for a session; models make 64 to 512 pixels a side
@@ -35,18 +36,17 @@ SHOW_PAINTER = (
 
 
 def wire_edit(
-    blocks: gr.Blocks, parts: Parts, view: CheckpointView, wanted_state: gr.State, tabs: gr.Tabs
-) -> gr.events.Dependency:
-    """Connect the tab, and the buttons elsewhere that bring an image here; returns the event of a run that is over.
+    panel: EditPanel, sources: Sequence[ImagesPanel], view: CheckpointView, fill: Fill, tabs: gr.Tabs
+) -> None:
+    """Connect what brings an image to the tab: an upload, and the button Edit of an image that was made.
 
     Args:
-        blocks: the page.
-        parts: of the page.
-        view: shows another checkpoint.
-        wanted_state: takes settings for the controls.
+        panel: of the tab.
+        sources: the panels that have such a button.
+        view: shows the checkpoint.
+        fill: fills the controls.
         tabs: of the right side.
     """
-    panel = parts.edit
     outputs = [panel.painter, panel.source, panel.images.status, panel.images.problem, *panel.images.of_picked]
     outputs += [panel.images.gallery, panel.images.shown, panel.images.bundle]
 
@@ -69,7 +69,7 @@ def wire_edit(
                 panel.upload: None,
             }
         finally:
-            parts.catalog.uploads.remove(path)
+            view.catalog.uploads.remove(path)
 
     def sent(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Updates:
         """Show an image of a run; its settings come along, but for the seed, which would draw the same once more."""
@@ -77,17 +77,20 @@ def wire_edit(
             updates = show(open_image(run.files[index]))
         except OSError as error:
             raise gr.Error(GONE) from error
-        wanted = varied(from_recipe(run.recipes[index], parts.catalog, uploads, name))
-        return updates | {tabs: gr.Tabs(selected=EDIT_TAB), wanted_state: wanted}
+        wanted = varied(from_recipe(run.recipes[index], view.catalog, uploads, name))
+        return updates | {tabs: gr.Tabs(selected=EDIT_TAB), fill.wanted: wanted}
 
     panel.upload.upload(uploaded, [panel.upload], [*outputs, panel.upload], **AT_ONCE)
-    for images in (parts.images, panel.images):
-        where = [images.shown, images.picked, parts.checkpoint.choice, parts.checkpoint.uploads]
-        arrived = images.edit.click(sent, where, [*outputs, tabs, wanted_state], **AT_ONCE)
+    for images in sources:
+        where = [images.shown, images.picked, view.panel.choice, view.panel.uploads]
+        arrived = images.edit.click(sent, where, [*outputs, tabs, fill.wanted], **AT_ONCE)
         arrived.success(None, None, None, js=SHOW_PAINTER, **AT_ONCE)
-        fill_from(arrived, parts, view, wanted_state)
-    editing = Editing((panel.source, panel.painter, panel.keep_scales), read_edit)
-    return wire_generation(blocks, parts, panel.images, editing)
+        fill.after(arrived)
+
+
+def editing_of(panel: EditPanel) -> Editing:
+    """Return where the runs of the tab begin."""
+    return Editing((panel.source, panel.painter, panel.keep_scales), read_edit)
 
 
 def read_edit(image: Image.Image | None, painted: Any, keep_scales: int) -> Edit:

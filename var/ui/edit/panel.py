@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ...engine.description import Description
+from ..checkpoint.panel import Choice, Follower
 from ..html import hint_line
 from ..images.panel import ImagesPanel, create_images_panel
+from ..runs import Updates
 from ..settings.sampling import scale_range
 from ..unchecked import Slider
 from .paint import create_painter
@@ -32,6 +34,16 @@ class EditPanel:
     source: gr.State
     keep_scales: gr.Slider
     images: ImagesPanel
+
+    @property
+    def follower(self) -> Follower:
+        """Another checkpoint may have other scales; what went wrong with the one before is past."""
+
+        def updates(choice: Choice, is_first: bool) -> Updates:
+            scales = gr.update(value=0, **scale_range(choice.description))
+            return {self.keep_scales: scales, self.images.problem: ""}
+
+        return Follower([self.keep_scales, self.images.problem], updates)
 
 
 def create_edit_panel(description: Description | None, num_images: int) -> EditPanel:

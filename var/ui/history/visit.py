@@ -7,12 +7,15 @@ from typing import Any
 import gradio as gr
 
 from ..checkpoint.panel import dropdown_update
+from ..checkpoint.view import CheckpointView
 from ..events import AT_ONCE
+from ..images.panel import ImagesPanel
 from ..images.picked import shown_run
-from ..parts import Parts
 from ..runs import Updates
 from ..settings.fill import values_from
 from ..settings.links import link_values, to_query
+from ..settings.panel import SettingsPanel
+from .panel import HistoryPanel
 from .remembered import from_text, to_text
 
 KEY = "var-visit"
@@ -21,23 +24,27 @@ REMEMBER = f'(text) => {{ try {{ sessionStorage.setItem("{KEY}", text); }} catch
 SHOWN_AGAIN = "From before this page was loaded"
 
 
-def wire_reload(parts: Parts, opened: gr.events.Dependency) -> gr.events.Dependency:
+def wire_reload(
+    opened: gr.events.Dependency, view: CheckpointView, history: HistoryPanel, images: ImagesPanel
+) -> gr.events.Dependency:
     """Bring runs and uploads back after the page was loaded again; settings follow where links are read.
 
     Args:
-        parts: of the page.
         opened: the event of a page that is brought up to date.
+        view: shows the checkpoint.
+        history: takes the runs.
+        images: shows the last of them.
 
     Returns:
         The event after which they are back.
     """
-    checkpoint, history, images = parts.checkpoint, parts.history, parts.images
+    checkpoint = view.panel
 
     def remember(text: str, choice: str | None) -> Updates:
-        runs, uploads = from_text(text, parts.catalog, Path(history.gallery.GRADIO_CACHE))
+        runs, uploads = from_text(text, view.catalog, Path(history.gallery.GRADIO_CACHE))
         updates = {checkpoint.uploads: uploads, history.told: text}
         if uploads:
-            updates[checkpoint.choice] = dropdown_update(parts.catalog, uploads, choice)
+            updates[checkpoint.choice] = dropdown_update(view.catalog, uploads, choice)
         if runs:
             updates |= history.updates(runs) | shown_run(images, runs[0], SHOWN_AGAIN)
         return updates
@@ -53,16 +60,17 @@ def wire_reload(parts: Parts, opened: gr.events.Dependency) -> gr.events.Depende
     )
 
 
-def wire_memory(parts: Parts, events: Sequence[gr.events.Dependency]) -> None:
+def wire_memory(
+    events: Sequence[gr.events.Dependency], view: CheckpointView, history: HistoryPanel, settings: SettingsPanel
+) -> None:
     """Let the browser's tab remember runs, uploads and settings after each of these events."""
+    choice, uploads, controls = view.panel.choice, view.panel.uploads, settings.controls
 
     def tell(data: dict[gr.blocks.Block, Any]) -> str:
-        query = to_query(data[choice], link_values(values_from(data, parts.settings.controls)))
-        return to_text(data[history.runs], data[uploads], query, data[parts.settings.controls["new_seed"]])
+        query = to_query(data[choice], link_values(values_from(data, controls)))
+        return to_text(data[history.runs], data[uploads], query, data[controls["new_seed"]])
 
-    history = parts.history
-    choice, uploads = parts.checkpoint.choice, parts.checkpoint.uploads
-    asked = {history.runs, choice, uploads, *parts.settings.controls.values()}
+    asked = {history.runs, choice, uploads, *controls.values()}
     for event in events:
         told = event.then(tell, asked, [history.told], **AT_ONCE)
         told.then(None, [history.told], None, js=REMEMBER, **AT_ONCE)

@@ -3,22 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from ...engine.events import Done, Failed, Scale
 from ...engine.runs import MOST_IMAGES, Edit, Order
 from ..checkpoint.panel import Choice, look_into
+from ..checkpoint.view import CheckpointView
 from ..events import AGAIN, AT_ONCE, hear_of
 from ..history.kept_runs import KeptRun, keep
+from ..history.panel import HistoryPanel
 from ..html import FAILED, STOPPED, error_banner, finished_line, progress_line, status_line, stopped_line
-from ..parts import Parts
+from ..listeners import Listeners
 from ..runs import RefusedError, Run, TabRuns, Updates
 from ..settings.classes import choices, to_labels, with_recent
 from ..settings.counters import num_images_of, total_of
-from ..settings.fill import describe, values_from
-from ..settings.panel import LARGEST_SEED, roll_seed
+from ..settings.fill import values_from
+from ..settings.panel import LARGEST_SEED, SettingsPanel, roll_seed
 from ..settings.sampling import in_words, sampling_of
 from .gallery import Shown, ShownImages
 from .panel import Folder, ImagesPanel, picked_updates, replaced_updates, shown_updates
@@ -70,17 +71,28 @@ def wire_shortcut(blocks: gr.Blocks) -> None:
     blocks.load(None, None, None, js=SHORTCUT, show_progress="hidden", api_visibility="private")
 
 
-def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing: Editing | None = None) -> Any:
+def wire_generation(
+    blocks: gr.Blocks,
+    panel: ImagesPanel,
+    view: CheckpointView,
+    settings: SettingsPanel,
+    history: HistoryPanel,
+    listeners: Listeners,
+    editing: Editing | None = None,
+) -> gr.events.Dependency:
     """Connect Generate and Stop of a tab; returns the event of a run that is over.
 
     Args:
         blocks: the page.
-        parts: of the page.
         panel: the tab's.
+        view: shows the checkpoint.
+        settings: say what is made.
+        history: takes what was made.
+        listeners: who hears of it.
         editing: where the tab's runs begin with an image: what its components say of it.
     """
-    settings, checkpoint, history = parts.settings, parts.checkpoint, parts.history
-    runs = Generation(parts, panel, editing)
+    checkpoint = view.panel
+    runs = Generation(panel, view, settings, history, listeners, editing)
 
     asked = {checkpoint.choice, checkpoint.uploads, checkpoint.loading, panel.shown, panel.picked}
     asked |= {*settings.controls.values(), *(editing.components if editing else ())}
@@ -99,17 +111,20 @@ def wire_generation(blocks: gr.Blocks, parts: Parts, panel: ImagesPanel, editing
 
 
 class Generation(TabRuns):
-    """What the tab Images or Edit does for the runs of its visitors.
+    """What the tab Images or Edit does for the runs of its visitors; arguments as of `wire_generation`."""
 
-    Args:
-        parts: of the page.
-        panel: the tab's.
-        editing: where the tab's runs begin with an image: what its components say of it.
-    """
-
-    def __init__(self, parts: Parts, panel: ImagesPanel, editing: Editing | None) -> None:
-        super().__init__(parts.engine, parts.listeners, panel.status, panel.problem, panel.generate, panel.stop)
-        self._parts, self._panel, self._editing = parts, panel, editing
+    def __init__(
+        self,
+        panel: ImagesPanel,
+        view: CheckpointView,
+        settings: SettingsPanel,
+        history: HistoryPanel,
+        listeners: Listeners,
+        editing: Editing | None,
+    ) -> None:
+        super().__init__(view.engine, listeners, panel.status, panel.problem, panel.generate, panel.stop)
+        self._panel, self._view, self._settings = panel, view, settings
+        self._history, self._editing = history, editing
 
     def begin(self, data: Updates) -> Updates:
         """Let nothing be done with the images before, which give way."""
@@ -117,10 +132,9 @@ class Generation(TabRuns):
 
     async def make(self, data: Updates, run: Run) -> AsyncIterator[Updates]:
         """Make the images and show them as they grow."""
-        panel, controls = self._panel, self._parts.settings.controls
-        name, uploads = data[self._parts.checkpoint.choice], data[self._parts.checkpoint.uploads]
-        loading = data[self._parts.checkpoint.loading]
-        choice = await look_into(self._parts.catalog, self.engine, name, uploads, loading)
+        panel, controls, checkpoint = self._panel, self._settings.controls, self._view.panel
+        name, uploads, loading = (data[part] for part in (checkpoint.choice, checkpoint.uploads, checkpoint.loading))
+        choice = await look_into(self._view.catalog, self.engine, name, uploads, loading)
         rolls = data[controls["new_seed"]] or data[controls["seed"]] in (None, ANY_SEED)
         seed = {controls["seed"]: roll_seed()} if rolls else {}
         order = self._order_of(choice, data | seed)
@@ -160,7 +174,7 @@ class Generation(TabRuns):
         """Return what the controls ask for; raises ValueError where something is missing or out of range."""
         if choice.problem is not None:
             raise ValueError(choice.problem)
-        values = values_from(data, self._parts.settings.controls)
+        values = values_from(data, self._settings.controls)
         if isinstance(values["seed"], int | float) and values["seed"] > LARGEST_SEED:
             raise ValueError(f"The seed must be at most {LARGEST_SEED} here: browsers know no larger whole numbers.")
         edit = None
@@ -187,13 +201,13 @@ class Generation(TabRuns):
 
     def end(self, data: Updates) -> Updates:
         """Take a finished run into the history, and let something be done with the image that is looked at."""
-        parts, panel, history, settings = self._parts, self._panel, self._parts.history, self._parts.settings
+        panel, history, settings, checkpoint = self._panel, self._history, self._settings, self._view.panel
         made, recent = data[panel.made], data[settings.recent]
         updates = {}
         if made is not None:
             recent = with_recent(recent, [recipe.class_label for recipe in made.recipes])
             updates |= {settings.recent: recent, **history.updates(keep(data[history.runs], made))}
-        description = describe(parts, data[parts.checkpoint.choice], data[parts.checkpoint.uploads])
+        description = self._view.describe(data[checkpoint.choice], data[checkpoint.uploads])
         updates[settings.controls["classes"]] = gr.update(choices=choices(description, recent))
         if total_of(values_from(data, settings.controls)) > MOST_IMAGES:  # chosen while it went on
             updates[panel.generate] = gr.update(interactive=False)

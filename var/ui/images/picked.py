@@ -16,10 +16,11 @@ from ...pictures.sheets import DARK, LIGHT, film_strip
 from ..checkpoint.view import CheckpointView
 from ..events import AT_ONCE, BESIDE, EACH, hear_of
 from ..history.kept_runs import KeptRun
+from ..history.panel import HistoryPanel
 from ..html import FAILED, error_banner, runs_before, status_line
-from ..parts import Parts
+from ..listeners import Listeners
 from ..runs import Updates
-from ..settings.fill import fill_from
+from ..settings.fill import Fill
 from ..settings.restore import Wanted, from_recipe, varied
 from .panel import Folder, ImagesPanel, file_stem, picked_html, picked_updates, shown_updates
 
@@ -45,15 +46,16 @@ PRESS_GENERATE = """() => document.getElementById("%sgenerate").click()"""
 IMAGES_TAB, HISTORY_TAB = "images-tab", "history-tab"
 
 
-def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, panel: ImagesPanel) -> None:
+def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, listeners: Listeners) -> None:
     """Connect a tab's buttons for one image, and the zip of all.
 
     Args:
-        parts: of the page.
-        view: shows another checkpoint.
-        wanted_state: takes settings for the controls.
         panel: the tab's.
+        view: shows the checkpoint.
+        fill: fills the controls.
+        listeners: who hears of a film.
     """
+    engine = view.engine
 
     def picked(run: KeptRun | None, event: gr.SelectData) -> Updates:
         return picked_updates(panel, run, event.index)
@@ -62,7 +64,7 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
         return picked_updates(panel, None, None)
 
     def reuse(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Wanted:
-        return from_recipe(run.recipes[index], parts.catalog, uploads, name)
+        return from_recipe(run.recipes[index], view.catalog, uploads, name)
 
     def vary(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Wanted:
         return varied(reuse(run, index, name, uploads))
@@ -81,12 +83,12 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
             return
         scales: list[Image.Image] = []
         try:
-            job = parts.engine.submit(await asyncio.to_thread(film_order, run, index))
+            job = engine.submit(await asyncio.to_thread(film_order, run, index))
         except USER_ERRORS as error:
             yield {panel.problem: error_banner(error_text(error))}
             return
         try:
-            async for event in parts.listeners.events(parts.engine, job, request.session_hash):
+            async for event in listeners.events(engine, job, request.session_hash):
                 if isinstance(event, Waiting) and event.before:
                     yield {panel.picked_text: picked_html(f"Scales wait: {runs_before(event.before)}")}
                 elif isinstance(event, FilmFrame):
@@ -95,7 +97,7 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
                     yield {panel.picked_text: picked_html(text)}
                     patch_nums = event.patch_nums
         finally:
-            parts.engine.stop(job)
+            engine.stop(job)
         if isinstance(event, Failed):
             yield {panel.problem: error_banner(event.sentence or FAILED)}
             return
@@ -135,9 +137,9 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
     hear_of([panel.scales.click])
     panel.gallery.select(picked, [panel.shown], panel.of_picked, **AT_ONCE | EACH)
     panel.gallery.preview_close(closed, None, panel.of_picked, **AT_ONCE)
-    where = [panel.shown, panel.picked, parts.checkpoint.choice, parts.checkpoint.uploads]
-    fill_from(panel.reuse.click(reuse, where, [wanted_state], **AT_ONCE), parts, view, wanted_state)
-    varied_settings = fill_from(panel.vary.click(vary, where, [wanted_state], **AT_ONCE), parts, view, wanted_state)
+    where = [panel.shown, panel.picked, view.panel.choice, view.panel.uploads]
+    fill.after(panel.reuse.click(reuse, where, [fill.wanted], **AT_ONCE))
+    varied_settings = fill.after(panel.vary.click(vary, where, [fill.wanted], **AT_ONCE))
     varied_settings.then(None, None, None, js=PRESS_GENERATE % panel.prefix, **AT_ONCE)
     panel.scales.click(
         show_scales,
@@ -156,9 +158,8 @@ def wire_picked(parts: Parts, view: CheckpointView, wanted_state: gr.State, pane
     )
 
 
-def wire_history(parts: Parts, tabs: gr.Tabs) -> None:
+def wire_history(history: HistoryPanel, panel: ImagesPanel, tabs: gr.Tabs) -> None:
     """Let a click on a run of the history show it again, in the tab Images; `tabs` are those of the right side."""
-    panel, history = parts.images, parts.history
 
     def shown_again(runs: list[KeptRun], event: gr.SelectData) -> Updates:
         run = runs[event.index]

@@ -16,15 +16,15 @@ from ..events import AT_ONCE, LATEST, SETTLE
 from ..history.remembered import settings_from
 from ..html import counted as counted_images
 from ..html import hint_line, notice_banner
-from ..parts import Parts
 from ..runs import Updates
 from . import classes
 from . import counters as counts
 from . import panel as settings_panel
 from . import sampling as sampling_controls
 from .bars_events import wire_by_scale
-from .fill import describe, fill_from, values_from
+from .fill import Fill, values_from
 from .links import from_query, link_values, to_query
+from .panel import SettingsPanel
 from .restore import Wanted, from_recipe
 
 # Without a secure connection browsers have no clipboard; then the link stands in the address bar alone.
@@ -52,22 +52,23 @@ COUNT_ON_BUTTONS = """(classes, usual, byClass, counts) => {
 }""".replace("MAX_IMAGES", str(MOST_IMAGES))
 
 
-def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.State:
+def wire_settings(
+    panel: SettingsPanel, view: CheckpointView, fill: Fill, generate: Sequence[gr.Button], problem: gr.HTML
+) -> None:
     """Connect the settings.
 
     Args:
-        blocks: the page.
-        parts: of the page.
-        view: shows another checkpoint.
-
-    Returns:
-        Session state in which other panels put settings, as `Wanted`; `fill_from` then fills the controls with them.
+        panel: of the settings.
+        view: shows the checkpoint.
+        fill: fills the controls.
+        generate: the buttons that say how many images the settings ask for.
+        problem: takes what a link cannot carry.
     """
-    panel, controls = parts.settings, parts.settings.controls
-    where = [parts.checkpoint.choice, parts.checkpoint.uploads]
+    controls, catalog = panel.controls, view.catalog
+    where = [view.panel.choice, view.panel.uploads]
 
     def preset_chosen(key: str, name: str | None, uploads: dict[str, str]) -> Updates:
-        description = describe(parts, name, uploads)
+        description = view.describe(name, uploads)
         preset = sampling_controls.find_preset(key, description)
         return settings_panel.value_updates(panel, sampling_controls.sampling_values(preset, description))
 
@@ -81,14 +82,14 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
         return updates | {panel.class_note: hint_line(note.strip()) if note else ""}
 
     def some_classes(count: int | None, num_images: int, name: str | None, uploads: dict[str, str]) -> Updates:
-        description = describe(parts, name, uploads)
+        description = view.describe(name, uploads)
         if description is None:
             return {panel.class_note: ""}
         count = min(max(count or classes.NUM_FIRST_CLASSES, 1), MOST_IMAGES)
         return chosen(classes.random_choice(description, count), num_images)
 
     def every_class(num_images: int, name: str | None, uploads: dict[str, str]) -> Updates:
-        description = describe(parts, name, uploads)
+        description = view.describe(name, uploads)
         if description is None:
             return {panel.class_note: ""}
         every = classes.offered(description)
@@ -102,7 +103,7 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     def count_rows(
         on: bool, chosen: list[int], value: Any, usual: int, name: str | None, uploads: dict[str, str]
     ) -> Updates:
-        description = describe(parts, name, uploads)
+        description = view.describe(name, uploads)
         if not on or description is None:
             return {controls["counts"]: gr.skip()}
         chosen = classes.known_classes(description, chosen)
@@ -116,29 +117,20 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
 
     def link(data: dict[gr.blocks.Block, Any]) -> tuple[str, str, Any]:
         values = link_values(values_from(data, controls))
-        name = data[parts.checkpoint.choice]
-        if name in data[parts.checkpoint.uploads]:
+        name = data[view.panel.choice]
+        if name in data[view.panel.uploads]:
             note = f"Link copied, without the checkpoint: {name} is here for this visit alone."
             return to_query(None, values), hint_line(note), notice_banner(note)
         return to_query(name, values), hint_line("Link copied."), gr.skip()
 
     def read_png(path: str, name: str | None, uploads: dict[str, str]) -> tuple[Wanted | None, str, None]:
         try:
-            wanted = from_recipe(from_png(path), parts.catalog, uploads, name)
-            return wanted, "", None
+            return from_recipe(from_png(path), catalog, uploads, name), "", None
         except USER_ERRORS as error:
             return None, hint_line(error_text(error, Path(path))), None
         finally:
-            parts.catalog.uploads.remove(path)
+            catalog.uploads.remove(path)
 
-    def read_link(uploads: dict[str, str], told: str, request: gr.Request) -> Wanted | None:
-        wanted = from_query(dict(request.query_params)) or settings_from(told)
-        if wanted is None or wanted.checkpoint is None or wanted.checkpoint in parts.catalog.names(uploads):
-            return wanted
-        note = f"The link's checkpoint {wanted.checkpoint[:80]} is not in the list. {wanted.note}"
-        return replace(wanted, checkpoint=None, note=note)
-
-    wanted_state = gr.State(None)
     panel.presets.input(preset_chosen, [panel.presets, *where], panel.shown(), **AT_ONCE)
     for name in option_names():
         controls[name].input(None, None, [panel.presets], js="() => null", **AT_ONCE)
@@ -160,18 +152,32 @@ def wire_settings(blocks: gr.Blocks, parts: Parts, view: CheckpointView) -> gr.S
     of_number = [controls[name] for name in ("classes", "num_images", "by_class", "counts")]
     changed = [control.change for control in of_number]
     settled = gr.on(changed, None, None, None, js=SETTLE, **AT_ONCE)
-    buttons = [parts.images.generate, parts.edit.images.generate]
-    settled.then(None, of_number, buttons, js=COUNT_ON_BUTTONS, **AT_ONCE)
+    settled.then(None, of_number, [*generate], js=COUNT_ON_BUTTONS, **AT_ONCE)
     seed = [controls["seed"], controls["new_seed"]]
     panel.dice.click(lambda: (settings_panel.roll_seed(), False), None, seed, **AT_ONCE)
     controls["seed"].input(None, None, [controls["new_seed"]], js="() => false", **AT_ONCE)
-    copied = panel.copy_link.click(
-        link, {*where, *controls.values()}, [panel.link, panel.note, parts.images.problem], **AT_ONCE
-    )
+    copied = panel.copy_link.click(link, {*where, *controls.values()}, [panel.link, panel.note, problem], **AT_ONCE)
     copied.then(None, [panel.link], None, js=COPY_LINK, **AT_ONCE)
-    read = panel.restore.upload(read_png, [panel.restore, *where], [wanted_state, panel.note, panel.restore], **AT_ONCE)
-    fill_from(read, parts, view, wanted_state)
+    read = panel.restore.upload(read_png, [panel.restore, *where], [fill.wanted, panel.note, panel.restore], **AT_ONCE)
+    fill.after(read)
+
+
+def wire_link(opened: gr.events.Dependency, view: CheckpointView, fill: Fill, told: gr.Textbox) -> None:
+    """Fill the controls with the settings of the page's address, or else with those that its tab remembers.
+
+    Args:
+        opened: the event of a page that is up to date.
+        view: shows the checkpoint.
+        fill: fills the controls.
+        told: what the browser's tab remembers.
+    """
+
+    def read_link(uploads: dict[str, str], told: str, request: gr.Request) -> Wanted | None:
+        wanted = from_query(dict(request.query_params)) or settings_from(told)
+        if wanted is None or wanted.checkpoint is None or wanted.checkpoint in view.catalog.names(uploads):
+            return wanted
+        note = f"The link's checkpoint {wanted.checkpoint[:80]} is not in the list. {wanted.note}"
+        return replace(wanted, checkpoint=None, note=note)
+
     of_link = gr.State(None)  # of its own, so that a page that opens takes nothing from who is quicker
-    opened = view.opened.then(read_link, [parts.checkpoint.uploads, parts.history.told], [of_link], **AT_ONCE)
-    fill_from(opened, parts, view, of_link)
-    return wanted_state
+    fill.after(opened.then(read_link, [view.panel.uploads, told], [of_link], **AT_ONCE), of_link)

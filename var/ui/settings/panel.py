@@ -11,6 +11,7 @@ from gradio.components import Component
 
 from ...engine.description import Description
 from ...engine.runs import MOST_IMAGES
+from ..checkpoint.panel import Choice, Follower
 from ..images import wall
 from ..unchecked import Radio, Slider
 from . import classes
@@ -72,8 +73,17 @@ class SettingsPanel:
     wall: gr.HTML
 
     def shown(self) -> list[gr.blocks.Block]:
-        """All that `settings_updates` and `value_updates` change."""
+        """All that the follower and `value_updates` change."""
         return [*self.controls.values(), self.presets, self.recent, self.wall]
+
+    @property
+    def follower(self) -> Follower:
+        """Another checkpoint has its own classes, ranges and settings."""
+
+        def updates(choice: Choice, is_first: bool) -> dict[gr.blocks.Block, Any]:
+            return settings_updates(self, choice.description, choice.path)
+
+        return Follower(self.shown(), updates)
 
 
 def create_settings_panel(description: Description | None, path: Path | None) -> SettingsPanel:
