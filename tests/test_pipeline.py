@@ -270,6 +270,43 @@ def test_kept_scales_out_of_range_are_named(pipe, keep_scales):
         pipe.stream_edit(known_image(pipe), torch.zeros(4, 4), [2], keep_scales=keep_scales)
 
 
+@pytest.mark.parametrize(("changes", "as_given"), [({}, True), ({"more_smooth": True}, True), ({}, False)])
+def test_images_can_start_from_the_tokens_of_their_first_scales(pipe, changes, as_given):
+    original = pipe(**CALL)
+    tokens = original.tokens[:, :5] if as_given else original.tokens[:1, :5].tolist()[0]
+    branches = pipe(**{**CALL, "class_labels": [4, 4, 4], "seed": [7, 8, 9]}, **changes, first_tokens=tokens)
+    expected = original if as_given else pipe(**{**CALL, "class_labels": [0] * 3, "seed": [1] * 3})
+    assert torch.equal(branches.tokens[:, :5], expected.tokens[:, :5])
+    assert torch.equal(branches.latents[:, :2], expected.latents[:, :2])
+    assert not torch.equal(branches.tokens[:, 5:], expected.tokens[:, 5:])
+
+
+@pytest.mark.parametrize("seed", [[1, 2, 3], 4])
+def test_a_branch_with_the_originals_seed_and_class_is_the_original(pipe, seed):
+    original = pipe(**{**CALL, "seed": seed})
+    again = pipe(**{**CALL, "seed": seed}, first_tokens=original.tokens[:, :14])
+    assert torch.equal(again.tokens, original.tokens) and torch.equal(again.images, original.images)
+
+
+@pytest.mark.parametrize(
+    ("first_tokens", "words"),
+    [
+        ([1, 2], "with this checkpoint 1, 5, 14; found 2"),
+        (range(30), "leave at least one to be drawn"),
+        ([], "found 0"),
+        ([64], "0 to 63; found 64 to 64"),
+        ([-1], "0 to 63; found -1"),
+        ([0.5], "whole numbers"),
+        ([True], "whole numbers"),
+        ("abc", "whole numbers, the beginning of `Result.tokens`, not 'abc'"),
+        (torch.zeros(2, 1, dtype=torch.int64), r"\(K,\), \(1, K\) or \(3, K\).*not \(2, 1\)"),
+    ],
+)
+def test_first_tokens_of_no_use_are_told_at_once(pipe, first_tokens, words):
+    with pytest.raises(ValueError, match=words):
+        pipe.stream(**CALL, first_tokens=first_tokens)
+
+
 def test_stopped_before_it_starts(pipe):
     stop = threading.Event()
     stop.set()

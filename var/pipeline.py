@@ -5,6 +5,7 @@ Letters: B images, L tokens of all scales, H and W pixels, h and w pixels of a m
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import numpy
@@ -129,6 +130,7 @@ class VARPipeline:
         cfg_curve: str = SamplingOptions.cfg_curve,
         cfg_start: int = SamplingOptions.cfg_start,
         cfg_end: int = SamplingOptions.cfg_end,
+        first_tokens: Tensor | Sequence[int] | None = None,
         stop: StopSignal | None = None,
     ) -> Result:
         """Sample images; the arguments and errors are those of `stream`."""
@@ -144,6 +146,7 @@ class VARPipeline:
             cfg_curve=cfg_curve,
             cfg_start=cfg_start,
             cfg_end=cfg_end,
+            first_tokens=first_tokens,
             stop=stop,
         )
         return last_result(steps)
@@ -162,6 +165,7 @@ class VARPipeline:
         cfg_curve: str = SamplingOptions.cfg_curve,
         cfg_start: int = SamplingOptions.cfg_start,
         cfg_end: int = SamplingOptions.cfg_end,
+        first_tokens: Tensor | Sequence[int] | None = None,
         stop: StopSignal | None = None,
     ) -> Generator[Step, None, None]:
         """Sample images, a step a scale.
@@ -182,6 +186,12 @@ class VARPipeline:
             cfg_curve: "ramp", from no guidance at the first scale to `cfg_scale` at the last; or "constant".
             cfg_start: the first scale with guidance, 0-based.
             cfg_end: the first scale without guidance again; 0: never. It saves time.
+            first_tokens: of the first scales, joined, which the images begin with instead of drawing them: the
+                beginning of `Result.tokens`, 1, 5, 14, … for a `patch_nums` of 1, 2, 3, …; whole numbers (K,) or
+                (1, K), the same for all images, or (B, K). The scales after them are drawn as they would be anyway,
+                so that the seed, class and settings of the image that the tokens are of give that image again; with
+                another seed or class it is a branch of it. Where `more_smooth` made that image, its tokens are not
+                all of it.
             stop: anything with `is_set()`, such as a `threading.Event`; looked at before every block of the
                 transformer and before every part that is decoded.
 
@@ -200,7 +210,8 @@ class VARPipeline:
             labels, seed, cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end
         )
         self._check(options, output_type)
-        return self._steps(options, output_type, stop=stop)
+        first = () if first_tokens is None else self._first_scales(first_tokens, options.batch_size)
+        return self._steps(options, output_type, stop=stop, first_tokens=first)
 
     def edit(
         self,
@@ -387,6 +398,30 @@ class VARPipeline:
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"output_type must be 'pil' or 'pt', not {output_type!r}")
 
+    def _first_scales(self, first_tokens: Tensor | Sequence[int], batch_size: int) -> list[Tensor]:
+        """The tokens of each given scale, int64 (1 or B, n²), on the device; raises ValueError as `stream` does."""
+        config = self.var.config
+        try:
+            tokens = torch.as_tensor(first_tokens)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"first_tokens must be whole numbers, the beginning of `Result.tokens`, not {first_tokens!r:.60}"
+            ) from error
+        tokens = tokens[None] if tokens.ndim == 1 else tokens  # (1 or B, K)
+        if tokens.ndim != 2 or len(tokens) not in (1, batch_size):
+            raise ValueError(
+                f"first_tokens must have shape (K,), (1, K) or ({batch_size}, K), the same for all images or a row for "
+                f"each, not {tuple(tokens.shape)}"
+            )
+        sides = given_scales(tokens.shape[1], config.patch_nums)
+        if tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
+            raise ValueError(f"first_tokens must be whole numbers, not {tokens.dtype}")
+        if not (tokens.min() >= 0 and tokens.max() < config.vocab_size):
+            raise ValueError(
+                f"first_tokens must be 0 to {config.vocab_size - 1}; found {tokens.min()} to {tokens.max()}"
+            )
+        return list(tokens.to(self.device, torch.int64).split([side**2 for side in sides], dim=1))
+
     def _steps(
         self,
         options: SamplingOptions,
@@ -394,6 +429,7 @@ class VARPipeline:
         known: Known | None = None,
         stop: StopSignal | None = None,
         finish: Callable[[Tensor], Tensor] | None = None,
+        first_tokens: Sequence[Tensor] = (),
     ) -> Generator[Step, None, None]:
         """Generate and decode; `finish` is the last that happens to images, (b, 3, H, W) in [0, 1]."""
         config, decoder = self.var.config, self._decoder
@@ -402,7 +438,8 @@ class VARPipeline:
         tokens: list[Tensor] = []  # of the parts that are done
         latents: list[list[Tensor]] = []  # of each part, the last one perhaps in progress, each (b, C, N, N)
         try:
-            for scale in generate(self.var, self.vqvae.quantize, options, known, stop, self._recordings):
+            generated = generate(self.var, self.vqvae.quantize, options, known, stop, self._recordings, first_tokens)
+            for scale in generated:
                 result = None
                 if scale.scale_index == 0:  # of the next part, or of the same again where memory was too small
                     latents[len(tokens) :] = [[]]
@@ -438,6 +475,26 @@ def check_keep_scales(keep_scales: int, num_scales: int) -> None:
     """Raise ValueError unless at least one scale is left to be made anew."""
     if not (is_whole(keep_scales) and 0 <= keep_scales < num_scales):
         raise ValueError(f"keep_scales must be a whole number from 0 to {num_scales - 1}, not {keep_scales!r}")
+
+
+def given_scales(num_tokens: int, patch_nums: Sequence[int]) -> Sequence[int]:
+    """The sides of the first scales that have so many tokens together.
+
+    Args:
+        num_tokens: of these scales, joined.
+        patch_nums: side of the token map of each scale of the model.
+
+    Raises:
+        ValueError: no first scales have so many, or no scale would be left to be drawn.
+    """
+    sums = list(accumulate(side**2 for side in patch_nums))
+    if num_tokens not in sums[:-1]:
+        counts = ", ".join(map(str, sums[:-1])) or "none, for it has one scale only"
+        raise ValueError(
+            f"first_tokens must be those of the first scales, all of each, and leave at least one to be drawn: with "
+            f"this checkpoint {counts}; found {num_tokens}"
+        )
+    return patch_nums[: sums.index(num_tokens) + 1]
 
 
 def last_result(steps: Iterator[Step]) -> Result:

@@ -66,9 +66,17 @@ class Lane:
         options: of the whole batch.
         images: which of the batch are in this lane.
         recordings: of the transformer; None to compute without.
+        first_tokens: as of `generate`.
     """
 
-    def __init__(self, model: VAR, options: SamplingOptions, images: range, recordings: Recordings | None = None):
+    def __init__(
+        self,
+        model: VAR,
+        options: SamplingOptions,
+        images: range,
+        recordings: Recordings | None = None,
+        first_tokens: Sequence[Tensor] = (),
+    ):
         device = model.device
         labels = [model.null_class if label is None else label for label in options.class_labels]
         rows = labels[images.start : images.stop]
@@ -94,6 +102,9 @@ class Lane:
             self.draws = ImageDraws(options.seeds[images.start : images.stop], device)
         else:
             self.draws = BatchDraws(options.seeds[0], options.batch_size, images, device)
+        part = slice(images.start, images.stop)
+        # each int64 (b, n²)
+        self.first_tokens = [(t if len(t) > 1 else t.expand(options.batch_size, -1))[part] for t in first_tokens]
         self.latent: Tensor | None = None  # (b, C, N, N) after the first scale
         self.tokens: list[Tensor] = []  # one int64 (b, n²) a scale
         self.finite = torch.ones((), dtype=torch.bool, device=device)
@@ -147,10 +158,13 @@ class Lane:
 
         logits = keep_likely(logits, here.top_k, options.top_p)
         tokens = draw_tokens(logits, self.draws.exponential(*logits.shape[1:]))  # (b, n²)
+        is_given = scale_index < len(self.first_tokens)
+        if is_given:  # drawn all the same: what comes after has the draws that it has without
+            tokens = self.first_tokens[scale_index]
         if options.more_smooth:
             draws, codebook = self.draws.exponential(*logits.shape[1:]), quantizer.embedding.weight
             h = soft_embedding(logits, draws, codebook, ratio).transpose(1, 2).unflatten(2, (patch_num, patch_num))
-        else:
+        if is_given or not options.more_smooth:
             h = quantizer.tokens_to_map(tokens)  # (b, C, n, n)
         if known is not None:
             keep, known_tokens = known.keep[scale_index], known.tokens[scale_index]
@@ -187,6 +201,7 @@ def generate(
     known: Known | None = None,
     stop: StopSignal | None = None,
     recordings: Recordings | None = None,
+    first_tokens: Sequence[Tensor] = (),
 ) -> Iterator[GeneratedScale]:
     """Sample a batch, scale by scale.
 
@@ -200,6 +215,9 @@ def generate(
         known: what to keep of a known image, in an edit.
         stop: looked at before every block of the transformer; before every scale where the blocks are recorded.
         recordings: of the transformer, to be used where they are faster; None to compute without.
+        first_tokens: of so many first scales, each int64 (1, n²) for all images, or (B, n²): these are taken instead
+            of drawn ones. Each image has the draws that it would have had, so that with the tokens that it would draw
+            itself it stays as it is.
 
     Yields:
         Each scale of the images of each part.
@@ -213,7 +231,7 @@ def generate(
     while first < options.batch_size:
         images = range(first, min(first + size, options.batch_size))
         try:
-            yield from generate_part(model, quantizer, options, known, stop, recordings, images)
+            yield from generate_part(model, quantizer, options, known, stop, recordings, first_tokens, images)
             first = images.stop
         except RuntimeError as error:
             if not is_out_of_memory(error):
@@ -238,6 +256,7 @@ def generate_part(
     known: Known | None,
     stop: StopSignal | None,
     recordings: Recordings | None,
+    first_tokens: Sequence[Tensor],
     images: range,
 ) -> Iterator[GeneratedScale]:
     """Sample some images of a batch; the arguments and what is yielded are those of `generate`.
@@ -250,7 +269,7 @@ def generate_part(
     groups = [range(i, i + 1) for i in images] if apart else [images]
     with ExitStack() as closing:
         with computing(model.device):
-            lanes = [Lane(model, options, group, recordings) for group in groups]
+            lanes = [Lane(model, options, group, recordings, first_tokens) for group in groups]
         for lane in lanes:
             closing.callback(lane.close)
         for scale_index in range(model.config.num_scales):
