@@ -25,6 +25,7 @@ from var.engine.models import Loading, TooLargeError
 from var.engine.previews import Previewer
 from var.engine.queue import MAX_WAITING, LocalJob, Queue
 from var.engine.runs import Edit, Order
+from var.outputs.branch import Branch, first_scales
 from var.sampling.options import SamplingOptions
 
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
@@ -41,8 +42,14 @@ def path(tmp_path):
     return write_trainer_file(tmp_path / "a.pth", class_names=NAMES, optimizer=False)
 
 
-def order(path, class_labels=(1, 3), num_images=2, seed=10, loading=None, edit=None, **sampling):
-    return Order(path, path.name, class_labels, num_images, seed, {"top_k": 0} | sampling, loading, edit)
+def order(path, class_labels=(1, 3), num_images=2, seed=10, loading=None, edit=None, branch=(), **sampling):
+    sampling = {"top_k": 0} | sampling
+    return Order(path, path.name, class_labels, num_images, seed, sampling, loading, edit, True, *branch)
+
+
+def branch_of(parent, keep_scales):
+    tokens = first_scales(parent.tokens, (1, 2, 3, 4), keep_scales)
+    return Branch(tokens, parent.recipe.id, "parent"), parent.recipe.checkpoint_hash
 
 
 def scales(events):
@@ -133,6 +140,7 @@ def test_each_kind_of_order_and_event_can_be_pickled(engine, path):
     image = finished(engine.submit(order(path, num_images=1)))[0]
     orders = [
         order(path, edit=Edit(picture, Image.new("L", (1, 1)), 1)),
+        order(path, branch=branch_of(image, 2)),
         FilmOrder(path, "a.pth", image.image, image.recipe, image.tokens),
         comparison(path),
     ]
@@ -145,6 +153,28 @@ def test_each_kind_of_order_and_event_can_be_pickled(engine, path):
         again = pickle.loads(pickle.dumps(event))
         assert type(again) is type(event)
     assert pickle.loads(pickle.dumps(image)).image.tobytes() == image.image.tobytes()
+
+
+@pytest.mark.parametrize("keep_scales", [1, 3])
+def test_branches_keep_the_first_scales_of_their_image(engine, path, keep_scales):
+    parent = finished(engine.submit(order(path, [1], 1)))[0]
+    branches = finished(engine.submit(order(path, seed=50, branch=branch_of(parent, keep_scales))))
+    kept = [1, 5, 14][keep_scales - 1]
+    assert len(branches) == 4 and len({tuple(branch.tokens) for branch in branches}) == 4
+    for branch in branches:
+        assert branch.tokens[:kept] == parent.tokens[:kept]
+        assert branch.recipe.branch.parent == parent.recipe.id
+        again = VARPipeline.from_checkpoint(path, device="cpu")(**branch.recipe.arguments)
+        assert again.tokens[0].tolist() == branch.tokens.tolist()
+    frames = engine.submit(FilmOrder(path, "a.pth", branches[0].image, branches[0].recipe))  # as after a reload
+    assert [e.tokens for e in frames if isinstance(e, FilmFrame)] == [branches[0].tokens] * 4
+
+
+def test_branches_of_another_models_image_are_refused(engine, path):
+    parent = finished(engine.submit(order(path, [1], 1)))[0]
+    write_trainer_file(path, seed=5, optimizer=False)
+    *_, failed = engine.submit(order(path, branch=branch_of(parent, 2)))
+    assert failed.sentence.startswith("a.pth did not make the scales to be kept, or changed since")
 
 
 def test_no_event_holds_a_tensor_or_a_file(engine, path):

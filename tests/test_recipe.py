@@ -10,6 +10,7 @@ from PIL import Image, PngImagePlugin
 from tiny import write_trainer_file
 
 from var.checkpoints.hash import short_hash
+from var.outputs.branch import Branch, first_scales
 from var.outputs.recipe import (
     CHUNK,
     MOST_LETTERS,
@@ -38,6 +39,9 @@ RECIPE = Recipe(
 )
 
 
+BRANCH = Branch(((5,), (63, 0, 7, 7)), RECIPE.id, "dog, wild, seed 7")
+
+
 @pytest.fixture(scope="module")
 def pipe(tmp_path_factory):
     names = ["ant", "bee", "cat", "dog", "emu"]
@@ -61,6 +65,10 @@ def changed(**changes):
     return json.dumps(RECIPE.as_dict() | changes)
 
 
+def branched(**changes):
+    return changed(branch=BRANCH.as_dict() | changes)
+
+
 def test_recipe_comes_back_from_the_file(tmp_path):
     save_png(tmp_path / "a.png", picture(), RECIPE)
     assert from_png(tmp_path / "a.png") == RECIPE
@@ -78,6 +86,7 @@ def test_recipe_comes_back_from_an_opened_image():
         replace(RECIPE, options=SamplingOptions([3], [7], top_k=[0, 9, 9, 90], temperature=[1, 1, 0.5, 2])),
         replace(RECIPE, options=SamplingOptions([3], [7], cfg_curve="constant", cfg_start=1, cfg_end=3)),
         replace(RECIPE, weights="ema", num_heads=2, vae="vae.pth", vae_hash="abcdef0123", edited=True),
+        replace(RECIPE, branch=BRANCH),
     ],
 )
 def test_every_value_comes_back(recipe):
@@ -94,6 +103,23 @@ def test_recipe_makes_the_image_again(pipe):
     recipe = Recipe.from_dict(json.loads(json.dumps(make_recipes(pipe, options)[1].as_dict())))
     again = pipe(**recipe.arguments, output_type="pt").images
     assert torch.equal(again[0], images[1])
+
+
+def test_a_branch_is_made_again_from_its_recipe_alone(pipe):
+    parent = pipe([1], [5], output_type="pt")
+    branch = Branch(first_scales(parent.tokens[0].tolist(), pipe.var.config.patch_nums, 2), RECIPE.id, "bee, seed 5")
+    options = SamplingOptions([4], [6])
+    image = pipe(**arguments_of(options), first_tokens=parent.tokens[:, :5], output_type="pt").images
+    (recipe,) = make_recipes(pipe, options, branch=branch)
+    found = from_png(Image.open(BytesIO(png_bytes(picture(), recipe))))
+    assert found == recipe and found.id == recipe.id != RECIPE.id
+    assert torch.equal(pipe(**found.arguments, output_type="pt").images, image)
+
+
+def test_what_others_show_of_a_branch_says_that_it_is_one(tmp_path):
+    text = readable(replace(RECIPE, branch=BRANCH))
+    assert 'Kept scales: 2, Branch of: "dog, wild, seed 7"' in text
+    assert from_png(png_with(tmp_path, **{READABLE_CHUNK: text})).edited  # it needs more than these settings
 
 
 def test_recipes_of_a_batch(pipe):
@@ -222,6 +248,16 @@ def test_values_of_no_use_are_passed_over(tmp_path):
         ({CHUNK: changed(weights="other")}, "weights must be"),
         ({CHUNK: changed(num_heads=0)}, "num_heads must be"),
         ({CHUNK: changed(edited="no")}, "edited must be"),
+        ({CHUNK: changed(branch=7)}, "another kind"),
+        ({CHUNK: changed(branch={"first_tokens": [[1]]})}, "a value is missing"),
+        ({CHUNK: branched(first_tokens=[1])}, "another kind"),
+        ({CHUNK: branched(first_tokens=[])}, "first_tokens must be of 1 to 3 scales"),
+        ({CHUNK: branched(first_tokens=[[1]] * 4)}, "first_tokens must be of 1 to 3 scales"),
+        ({CHUNK: branched(first_tokens=[[1], [1, 2, 3]])}, "as a square has"),
+        ({CHUNK: branched(first_tokens=["a"])}, "whole numbers from 0"),
+        ({CHUNK: branched(first_tokens=[[-1]])}, "whole numbers from 0"),
+        ({CHUNK: branched(parent="7")}, "parent must be 12 hex"),
+        ({CHUNK: branched(parent_name="a\nb")}, "parent_name must be a line of text"),
     ],
 )
 def test_what_is_no_recipe_is_told(tmp_path, texts, words):

@@ -96,10 +96,12 @@ class FilmFrame:
     Args:
         image: RGB.
         patch_nums: side of the token map of each scale.
+        tokens: of the whole image, as of `Finished`.
     """
 
     image: Image
     patch_nums: tuple[int, ...]
+    tokens: array | None
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,9 @@ def film(models: Models, order: FilmOrder, pace: Pace, stop: StopSignal) -> Step
             result = step.result
         if result is None:  # stopped
             return
+    tokens = None if order.recipe.options.more_smooth else array("I", result.tokens[0].tolist())
     for (image,) in pipeline.stream_film(result, stop=stop):
-        yield FilmFrame(image, pipeline.var.config.patch_nums)
+        yield FilmFrame(image, pipeline.var.config.patch_nums, tokens)
 
 
 def result_of(pipeline: VARPipeline, image: Image, tokens: array) -> Result:

@@ -13,9 +13,10 @@ from PIL.Image import Image
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..outputs.branch import Branch
 from ..outputs.recipe import Recipe, make_recipes
 from ..pictures.pixels import read_image, read_mask
-from ..pipeline import Step, VARPipeline, check_keep_scales
+from ..pipeline import Step, VARPipeline, check_keep_scales, given_scales
 from ..sampling.options import SamplingOptions, is_whole
 from ..sampling.sampler import keep_at_scales
 from ..sampling.steps import share_done
@@ -63,6 +64,8 @@ class Order:
         loading: how the checkpoint is loaded; None: the usual way.
         edit: the image of which a part is made anew, as often as there are images to make; None: all is made anew.
         previews: whether anybody looks at the images in progress.
+        branch: the first scales of another image, which these keep; None: all scales are drawn. Not with `edit`.
+        checkpoint_hash: `short_hash` of the file that the tokens of `branch` are of.
     """
 
     path: Path
@@ -74,6 +77,8 @@ class Order:
     loading: Loading | None = None
     edit: Edit | None = None
     previews: bool = True
+    branch: Branch | None = None
+    checkpoint_hash: str = ""
 
     def check(self) -> None:
         """Raise ValueError for an order that no model could carry out."""
@@ -110,6 +115,8 @@ class Order:
         options.check(num_classes, len(patch_nums))
         if self.edit is not None:
             check_edit(self.edit, patch_nums)
+        if self.branch is not None:
+            given_scales(len(self.branch.joined), patch_nums)
         return options
 
     @property
@@ -268,9 +275,14 @@ class Run:
                     "Start again to use the file as it is now."
                 )
             return
+        if order.branch is not None and order.checkpoint_hash != pipeline.checkpoint_hash:
+            raise CheckpointError(
+                f"{order.name} did not make the scales to be kept, or changed since, so their tokens mean something "
+                "else to it. Choose the checkpoint that made them, or keep no scales."
+            )
         config = pipeline.var.config
         options = order.check_for(config.num_classes, config.patch_nums)
-        self._recipes = tuple(make_recipes(pipeline, options, edited=order.edit is not None))
+        self._recipes = tuple(make_recipes(pipeline, options, order.edit is not None, order.branch))
         self._usual = self._pace.image_seconds(order.path, self._dtype)
 
     def _steps(self, pipeline: VARPipeline, batch: Sequence[Recipe], stop: StopSignal) -> Iterator[Step]:

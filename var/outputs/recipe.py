@@ -1,5 +1,6 @@
 """The recipe of an image: all that is needed to make it again, and how it travels inside the PNG."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -15,13 +16,15 @@ from ..device import DTYPES
 from ..pipeline import VARPipeline
 from ..sampling.options import SamplingOptions, option_names
 from ..text import printable
+from .branch import ID_DIGITS, Branch
 from .settings_text import MOST_DIGITS, NO_CLASS, OF_ANOTHER_PROGRAM, readable, values_of_readable
 
 CHUNK = "var"  # the exact settings, as JSON
 READABLE_CHUNK = "parameters"  # the same in the form that other tools show
 FORMAT = 1  # of the JSON; a higher one is of a newer program
 FORMAT_KEY = "var_recipe"
-MOST_LETTERS = 16_384  # of the JSON; ours has under a thousand
+MOST_LETTERS = 131_072  # of the JSON; ours has under a thousand, and some thousands where an image is a branch
+MOST_SHOWN_LETTERS = 16_384  # of the text for people
 MOST_NAME_LETTERS = 300
 MOST_CLASSES = 1_000_000
 MOST_SCALES = 100
@@ -53,6 +56,7 @@ class Recipe:
         vae: name of the file of a separate VQVAE; None where the checkpoint carries its own.
         vae_hash: `short_hash` of it.
         edited: whether a part of another image was kept; that image and the mask are not in the recipe.
+        branch: what is kept of the image from which this one branches; None where it is none's branch.
         version: of this program.
     """
 
@@ -69,7 +73,14 @@ class Recipe:
     vae: str | None = None
     vae_hash: str | None = None
     edited: bool = False
+    branch: Branch | None = None
     version: str = __version__
+
+    @property
+    def id(self) -> str:
+        """What tells the image from others: 12 hexadecimal digits, the same for equal recipes."""
+        text = json.dumps(self.as_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
 
     @property
     def class_label(self) -> int | None:
@@ -106,15 +117,19 @@ class Recipe:
             raise ValueError(f"num_heads must be 1 to {MOST_HEADS}")
         if not isinstance(self.edited, bool):
             raise ValueError("edited must be true or false")
+        if self.branch is not None:
+            self.branch.check(self.num_scales)
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments with which a pipeline makes the image again."""
-        return arguments_of(self.options)
+        first = {"first_tokens": self.branch.joined} if self.branch else {}
+        return arguments_of(self.options) | first
 
     def as_dict(self) -> dict[str, Any]:
-        """The recipe as plain values, one level deep; `from_dict` reads it."""
+        """The recipe as plain values; `from_dict` reads it."""
         own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "options"}
+        own["branch"] = self.branch and self.branch.as_dict()
         options = {name: getattr(self.options, name) for name in option_names()}
         return {FORMAT_KEY: FORMAT, "class_label": self.class_label, "seed": self.seed} | options | own
 
@@ -136,7 +151,10 @@ class Recipe:
         try:
             shared = {name: tuple_of(values[name]) for name in option_names() if name in values}
             options = SamplingOptions(class_labels=(values["class_label"],), seed=(values["seed"],), **shared)
-            recipe = cls(options=options, **{name: values[name] for name in own & values.keys()})
+            given = {name: values[name] for name in own & values.keys()}
+            if given.get("branch") is not None:
+                given["branch"] = Branch.from_dict(given["branch"])
+            recipe = cls(options=options, **given)
             recipe.check()
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"a value is missing or of another kind ({error})") from error
@@ -153,13 +171,16 @@ def tuple_of(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def make_recipes(pipe: VARPipeline, options: SamplingOptions, edited: bool = False) -> list[Recipe]:
+def make_recipes(
+    pipe: VARPipeline, options: SamplingOptions, edited: bool = False, branch: Branch | None = None
+) -> list[Recipe]:
     """The recipe of each image of a generation.
 
     Args:
         pipe: what made the images.
         options: of all of them; each image has a seed of its own, or is alone.
         edited: whether it was an edit.
+        branch: what all of them keep of another image; None where they do not.
 
     Raises:
         ValueError: the images share one generator, so that none can be made again alone.
@@ -179,6 +200,7 @@ def make_recipes(pipe: VARPipeline, options: SamplingOptions, edited: bool = Fal
         vae=printable(vae.path.name) if vae else None,
         vae_hash=pipe.vae_hash,
         edited=edited,
+        branch=branch,
     )
     return [
         Recipe(
@@ -216,7 +238,7 @@ def name_of(recipe: Recipe) -> str:
 
 
 def caption(recipe: Recipe) -> str:
-    """The two lines below an image: enough to make it again."""
+    """The two lines below an image: class and seed."""
     return f"{name_of(recipe)}\nseed {recipe.seed}"
 
 
@@ -254,7 +276,7 @@ def from_texts(texts: Mapping[Any, Any]) -> Recipe:
     text, shown = texts.get(CHUNK), texts.get(READABLE_CHUNK)
     if isinstance(text, str):
         values = values_of_json(text)
-    elif isinstance(shown, str) and len(shown) <= MOST_LETTERS:
+    elif isinstance(shown, str) and len(shown) <= MOST_SHOWN_LETTERS:
         values = values_of_readable(shown) | {FORMAT_KEY: FORMAT}
     elif SIGNS_OF_OTHERS & texts.keys():
         raise ValueError(OF_ANOTHER_PROGRAM)

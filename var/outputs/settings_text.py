@@ -56,6 +56,8 @@ def readable(recipe: "Recipe") -> str:
     settings |= {"Precision": recipe.dtype, "Device": recipe.device, "Version": f"var {recipe.version}"}
     if recipe.edited:
         settings["Edited"] = True
+    if recipe.branch:  # its tokens are in the other text alone
+        settings |= {"Kept scales": recipe.branch.keep_scales, "Branch of": recipe.branch.parent_name}
     return write_settings(" ".join(recipe.class_name.split()) or NO_CLASS, settings)
 
 
@@ -79,7 +81,10 @@ def values_of_readable(text: str) -> dict[str, object]:
     if "class_label" in values and values["class_label"] is None:
         values["class_name"] = ""
     values["image_size"] = plain_value(settings.get("Size", "").split("x")[0])
-    return values | {"edited": "Edited" in settings, "version": settings.get("Version", "").removeprefix("var ")}
+    return values | {
+        "edited": bool(settings.keys() & {"Edited", "Branch of"}),
+        "version": settings.get("Version", "").removeprefix("var "),
+    }
 
 
 def plain_value(text: str) -> object:

@@ -1,0 +1,81 @@
+"""A branch: what an image keeps of another one, the tokens of its first scales, and which image that was."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from math import isqrt
+from typing import Any
+
+ID_DIGITS = 12
+MAX_NAME_LETTERS = 340  # of the parent: a class name and a seed
+MAX_TOKENS = 16_384  # in all; a model of 512 pixels has 2,240
+MAX_TOKEN = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What an image keeps of another one.
+
+    Args:
+        first_tokens: of each kept scale, coarse to fine, its tokens row by row.
+        parent: `Recipe.id` of the other image.
+        parent_name: its class and seed, for people.
+    """
+
+    first_tokens: tuple[tuple[int, ...], ...]
+    parent: str
+    parent_name: str
+
+    @property
+    def keep_scales(self) -> int:
+        """How many scales are kept."""
+        return len(self.first_tokens)
+
+    @property
+    def joined(self) -> tuple[int, ...]:
+        """The tokens of all kept scales, as `VARPipeline.stream` takes them."""
+        return tuple(chain.from_iterable(self.first_tokens))
+
+    def check(self, num_scales: int) -> None:
+        """Raise ValueError unless every value is of its kind and in its range; for recipes of unknown origin."""
+        if not 1 <= self.keep_scales < num_scales or len(self.joined) > MAX_TOKENS:
+            raise ValueError(f"first_tokens must be of 1 to {num_scales - 1} scales")
+        if not all(scale and isqrt(len(scale)) ** 2 == len(scale) for scale in self.first_tokens):
+            raise ValueError("first_tokens must have as many tokens a scale as a square has")
+        if not all(type(token) is int and 0 <= token <= MAX_TOKEN for token in self.joined):
+            raise ValueError("first_tokens must be whole numbers from 0")
+        if not (isinstance(self.parent, str) and re.fullmatch(f"[0-9a-f]{{{ID_DIGITS}}}", self.parent)):
+            raise ValueError(f"parent must be {ID_DIGITS} hexadecimal digits")
+        name = self.parent_name
+        if not (isinstance(name, str) and len(name) <= MAX_NAME_LETTERS and name.isprintable()):
+            raise ValueError("parent_name must be a line of text")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The branch as plain values; `from_dict` reads it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Branch":
+        """The branch of plain values from anywhere; `check` says whether they mean anything.
+
+        Raises:
+            KeyError, TypeError: a value is missing or of another kind.
+        """
+        tokens = tuple(tuple(scale) for scale in values["first_tokens"])
+        return cls(tokens, values["parent"], values["parent_name"])
+
+
+def first_scales(tokens: Sequence[int], patch_nums: Sequence[int], keep_scales: int) -> tuple[tuple[int, ...], ...]:
+    """The tokens of the first scales, a tuple for each.
+
+    Args:
+        tokens: of an image, all scales joined, or of its first ones.
+        patch_nums: side of the token map of each scale.
+        keep_scales: how many scales.
+    """
+    scales, start = [], 0
+    for side in patch_nums[:keep_scales]:
+        scales.append(tuple(tokens[start : start + side**2]))
+        start += side**2
+    return tuple(scales)
