@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from tiny import write_trainer_file
 
+from var import VARPipeline
 from var.__main__ import main
 from var.cli.sample import file_stem
 from var.outputs.recipe import from_png
@@ -74,6 +75,37 @@ def test_images_are_replaced_where_that_is_asked_for(trainer_file, tmp_path):
         assert sample(trainer_file, out, "--classes", "dog", *arguments) == 0
     assert files(out) == ["003_dog_seed0.png", "sheet_seed0.png"]
     assert from_png(out / "003_dog_seed0.png").options.top_k == 9
+
+
+def test_branches_of_an_image_keep_its_first_scales(trainer_file, tmp_path):
+    out = tmp_path / "out"
+    assert sample(trainer_file, out, "--classes", "dog", "--seed", "5") == 0
+    parent = out / "003_dog_seed5.png"
+    branch = ["--branch", str(parent), "--keep-scales", "3"]
+    assert sample(trainer_file, out, "--classes", "ant", "dog", "--seed", "6", *branch) == 0
+    pipe = VARPipeline.from_checkpoint(trainer_file, device="cpu")
+    tokens = pipe(**from_png(parent).arguments).tokens
+    for name, label, seed in (("000_ant_seed6.png", 0, 6), ("003_dog_seed7.png", 3, 7)):
+        expected = pipe([label], [seed], first_tokens=tokens[:, :14]).images[0]
+        assert Image.open(out / name).tobytes() == expected.tobytes()
+        assert from_png(out / name).branch.parent_name == "dog, seed 5"
+
+
+@pytest.mark.parametrize(
+    ("made_with", "arguments", "words"),
+    [
+        ([], ["--keep-scales", "4"], "keep_scales must be a whole number from 0 to 3, not 4"),
+        ([], ["--keep-scales", "0"], "keeps at least one scale"),
+        ([], [], "--branch IMAGE and --keep-scales N go together"),
+        (["--more-smooth"], ["--keep-scales", "2"], "More smooth mixed the tokens"),
+        (["--dtype", "bfloat16"], ["--keep-scales", "2"], "precision bfloat16 made the image, here it is float32"),
+    ],
+)
+def test_an_image_that_cannot_be_branched_from_is_one_line(trainer_file, tmp_path, capsys, made_with, arguments, words):
+    assert sample(trainer_file, tmp_path, "--classes", "dog", *made_with) == 0
+    parent = str(tmp_path / "003_dog_seed0.png")
+    assert sample(trainer_file, tmp_path, "--classes", "ant", "--branch", parent, *arguments) == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_seeds_that_end_too_early_for_a_range_are_one_line(trainer_file, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from tqdm import tqdm
 from ..checkpoints.class_lookup import NO_CLASS, find_classes
 from ..device import describe
 from ..formats.atomic import write_atomically
-from ..outputs.recipe import make_recipes, png_bytes
+from ..outputs.branch import Branch, branch_of
+from ..outputs.recipe import from_png, make_recipes, png_bytes
 from ..pictures.pixels import contact_sheet
 from ..pipeline import VARPipeline
 from ..sampling.options import MAX_SEED, SamplingOptions
@@ -29,6 +31,13 @@ Start = Callable[..., Iterator[Step]]  # begins a generation: class labels, seed
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("file", metavar="FILE", help="checkpoint: a path, or hf://owner/repo/path/in/repo")
+    parser.add_argument(
+        "--branch",
+        type=Path,
+        metavar="IMAGE",
+        help="a PNG made here by FILE: the images keep its first scales, and draw the others anew",
+    )
+    parser.add_argument("--keep-scales", type=int, metavar="N", help="so many scales of --branch are kept, from 1")
     add_image_arguments(parser, of="")
 
 
@@ -39,8 +48,12 @@ def run(args: argparse.Namespace) -> None:
         ValueError: an argument out of range, an unknown class, a file that cannot be used.
     """
     check_numbers(args)
+    if (args.branch is None) != (args.keep_scales is None):
+        raise ValueError("--branch IMAGE and --keep-scales N go together: which image, and how many of its scales")
+    recipe = args.branch and from_png(args.branch)
     pipe = open_pipeline(args.file, args)
-    write_images(pipe, args, pipe.stream)
+    branch = recipe and branch_of(pipe, recipe, args.keep_scales)
+    write_images(pipe, args, partial(pipe.stream, first_tokens=branch.joined) if branch else pipe.stream, branch=branch)
 
 
 def add_image_arguments(parser: argparse.ArgumentParser, *, of: str) -> None:
@@ -103,7 +116,9 @@ def counts(args: argparse.Namespace) -> list[int]:
     return args.count * len(args.classes) if len(args.count) == 1 else args.count
 
 
-def write_images(pipe: VARPipeline, args: argparse.Namespace, start: Start, *, edited: bool = False) -> None:
+def write_images(
+    pipe: VARPipeline, args: argparse.Namespace, start: Start, *, edited: bool = False, branch: Branch | None = None
+) -> None:
     """Make the images, write a PNG for each and one contact sheet, and print their paths.
 
     Args:
@@ -111,6 +126,7 @@ def write_images(pipe: VARPipeline, args: argparse.Namespace, start: Start, *, e
         args: of the command.
         start: begins a batch.
         edited: whether the images are made from another one; their recipes say it.
+        branch: what all of them keep of another image; None where they do not.
 
     Raises:
         ValueError: an argument out of range, an unknown class.
@@ -121,7 +137,7 @@ def write_images(pipe: VARPipeline, args: argparse.Namespace, start: Start, *, e
     check_seed(args.seed, len(labels))
     args.out.mkdir(parents=True, exist_ok=True)
     print(describe(pipe.device, pipe.dtype))
-    images = make_in_batches(pipe, labels, args, start, edited)
+    images = make_in_batches(pipe, labels, args, start, edited, branch)
     class_a_row = len(args.count) == 1 and 1 < args.count[0] <= MAX_COLUMNS
     sheet = contact_sheet(images, columns=args.count[0] if class_a_row else min(len(images), MAX_COLUMNS))
     content = BytesIO()
@@ -130,7 +146,12 @@ def write_images(pipe: VARPipeline, args: argparse.Namespace, start: Start, *, e
 
 
 def make_in_batches(
-    pipe: VARPipeline, labels: Sequence[int | None], args: argparse.Namespace, start: Start, edited: bool
+    pipe: VARPipeline,
+    labels: Sequence[int | None],
+    args: argparse.Namespace,
+    start: Start,
+    edited: bool,
+    branch: Branch | None,
 ) -> list[Image.Image]:
     """Make the images batch by batch, and write each, with its recipe, as soon as it is there.
 
@@ -146,7 +167,7 @@ def make_in_batches(
             for step in start(batch, seeds, **settings):
                 done = first // args.batch_size * step.num_scales + step.scale_index + 1
                 progress.update(max(0, done - progress.n))  # scales come again where memory splits a batch
-            recipes = make_recipes(pipe, SamplingOptions(batch, seeds, **settings), edited)
+            recipes = make_recipes(pipe, SamplingOptions(batch, seeds, **settings), edited, branch)
             for image, label, recipe in zip(step.result.images, batch, recipes, strict=True):
                 name = f"{file_stem(label, pipe.class_names)}_seed{recipe.seed}.png"
                 path = write_beside(args.out / name, png_bytes(image, recipe), args.overwrite)

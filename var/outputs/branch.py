@@ -5,8 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from math import isqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..pipeline import VARPipeline, check_keep_scales
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+
+SMOOTH = (
+    "More smooth mixed the tokens of this image, so its first scales cannot be kept. "
+    "Make it without more smooth, and branch from that one."
+)
 ID_DIGITS = 12
 MAX_NAME_LETTERS = 340  # of the parent: a class name and a seed
 MAX_TOKENS = 16_384  # in all; a model of 512 pixels has 2,240
@@ -79,3 +88,38 @@ def first_scales(tokens: Sequence[int], patch_nums: Sequence[int], keep_scales: 
         scales.append(tuple(tokens[start : start + side**2]))
         start += side**2
     return tuple(scales)
+
+
+def branch_of(pipe: VARPipeline, recipe: "Recipe", keep_scales: int) -> Branch:
+    """The branch of an image that is known by its recipe alone; makes the image again, for its tokens.
+
+    Args:
+        pipe: of the checkpoint that made the image, on the same kind of device and in the same precision.
+        recipe: of the image.
+        keep_scales: how many of its scales are kept, from 1.
+
+    Raises:
+        ValueError: the image cannot be made again, or not here; or `keep_scales` is out of range.
+    """
+    patch_nums = pipe.var.config.patch_nums
+    check_keep_scales(keep_scales, len(patch_nums))
+    if keep_scales == 0:
+        raise ValueError(
+            f"a branch keeps at least one scale of its image: keep_scales must be 1 to {len(patch_nums) - 1}"
+        )
+    if recipe.edited:
+        raise ValueError("the image was edited from another one, which is not in the file, so it cannot be made again")
+    if recipe.options.more_smooth:
+        raise ValueError(SMOOTH)
+    here = {
+        "checkpoint": (recipe.checkpoint_hash, pipe.checkpoint_hash or ""),
+        "VQVAE": (recipe.vae_hash, pipe.vae_hash),
+        "weights": (recipe.weights, pipe.checkpoint and pipe.checkpoint.weights),
+        "device": (recipe.device, pipe.device.type),
+        "precision": (recipe.dtype, str(pipe.dtype).removeprefix("torch.")),
+    }
+    others = [f"{name} {made} made the image, here it is {now}" for name, (made, now) in here.items() if made != now]
+    if others:
+        raise ValueError(f"the image cannot be made again here: {'; '.join(others)}. Give the same ones")
+    tokens = pipe(**recipe.arguments).tokens[0].tolist()
+    return Branch(first_scales(tokens, patch_nums, keep_scales), recipe.id, recipe.name)

@@ -83,6 +83,11 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
 
     @property
+    def name(self) -> str:
+        """What people call the image: its class and seed."""
+        return f"{self.class_name or NO_CLASS}, seed {self.seed}"
+
+    @property
     def class_label(self) -> int | None:
         """Index of the class; None for no class."""
         return self.options.class_labels[0]
