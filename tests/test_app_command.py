@@ -1,5 +1,6 @@
 """`python app.py`, as a process."""
 
+import gc
 import os
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 from app_process import APP, serving_app
 from tiny import write_trainer_file
 
-from var.ui.app import main, report_folder
+from var.ui.app import kept_objects, main, report_folder
 from var.ui.options import PageOptions
 
 
@@ -44,6 +45,17 @@ def test_serves_the_page_at_the_given_port(tmp_path):
         assert "a.pth" in urlopen(address).read().decode()
         assert list((tmp_path / "temporary").glob("var-server-*"))
     assert not list((tmp_path / "temporary").glob("var-server-*"))
+
+
+def test_what_stays_is_never_looked_at_for_garbage():
+    before = gc.get_freeze_count()
+    try:
+        with pytest.raises(ValueError), kept_objects():
+            assert not gc.isenabled()
+            raise ValueError
+        assert gc.isenabled() and gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
 
 
 def test_a_space_needs_no_option(tmp_path):

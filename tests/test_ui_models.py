@@ -30,6 +30,11 @@ def test_describes_what_the_page_shows(models, path):
     assert (description.placement, description.vae_file) == ("CPU, float32", None)
 
 
+def test_nothing_is_timed_to_describe_what_fits(models, path, monkeypatch):
+    monkeypatch.setattr("var.device.is_faster_on_cpu", lambda dtype: pytest.fail("it takes a tenth of a second"))
+    assert models.describe(path).placement == "CPU, float32"
+
+
 def test_the_precision_is_the_pipelines(models, path, monkeypatch):
     monkeypatch.setattr("var.device.is_faster_on_cpu", lambda dtype: True)
     monkeypatch.setattr("var.device.LARGE_PARAMETERS", 1000)

@@ -296,12 +296,14 @@ class Models:
         """Refuse what cannot fit, and name a precision that does."""
         device, dtype = self.placement(loading, pair.checkpoint.num_parameters)
         free = available(device)
-        if free is None:
+        wanted = need(pair.checkpoint, pair.vae, dtype, device)
+        if free is None or wanted.total <= free + freed:
             return
         free += freed
         names = {kind: name for name, kind in DTYPES.items()}
-        kinds = [dtype, *(kind for kind in (torch.bfloat16, torch.float16) if kind is not dtype)]
-        needs = {names[kind]: need(pair.checkpoint, pair.vae, kind, device) for kind in kinds}
+        others = [kind for kind in (torch.bfloat16, torch.float16) if kind is not dtype]
+        needs = {names[dtype]: wanted}
+        needs |= {names[kind]: need(pair.checkpoint, pair.vae, kind, device) for kind in others}
         message = advise(needs, free)
         if message is not None:
             offer = next((name for name, needed in needs.items() if needed.total <= free), None)
