@@ -1,14 +1,16 @@
 """What the page says of a checkpoint, all of it read from the file's header and a few rows of its weights."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..checkpoints.checkpoint import Checkpoint, count_parameters
 from ..checkpoints.class_names import Classes, read_classes
-from ..checkpoints.hash import short_hash
+from ..checkpoints.hash import HASH_DIGITS, short_hash
 from ..checkpoints.memory import need
 from ..checkpoints.pair import OpenedPair
 from ..checkpoints.plain_values import to_plain
@@ -51,6 +53,7 @@ class Description:
         defaults: what its authors sample with: `cfg_scale`, `top_k`, `top_p`; empty where that is not known.
         weights: "ema" or "raw" where the file has both, and these are in use; otherwise None.
         file_hash: short name of the content.
+        model_hash: short name of all that images depend on but their own settings: files, weights, heads, defaults.
         needed_bytes: of memory, to load it and make an image.
         operations: of an image with guidance, about.
         facts: what else was found, label and text.
@@ -72,6 +75,7 @@ class Description:
     defaults: Mapping[str, float] = field(default_factory=dict)
     weights: str | None = None
     file_hash: str = ""
+    model_hash: str = ""
     needed_bytes: int = 0
     operations: int = 0
     facts: tuple[tuple[str, str], ...] = ()
@@ -136,12 +140,21 @@ def describe_pair(
         defaults=defaults,
         weights=checkpoint.weights,
         file_hash=file_hash,
+        model_hash=_model_hash(pair, file_hash, defaults),
         operations=operations,
         needed_bytes=need(checkpoint, pair.vae, dtype, device).total,
         facts=tuple((label, text) for label, text in facts if text),
         arguments=_arguments(checkpoint.training.get("args")),
         notes=(*_notes(known, classes), *pair.warnings),
     )
+
+
+def _model_hash(pair: OpenedPair, file_hash: str, defaults: Mapping[str, Any]) -> str:
+    """Name all that images depend on but their own settings."""
+    vae_hash = short_hash(*pair.vae.paths) if pair.vae else None
+    checkpoint = pair.checkpoint
+    told = (file_hash, vae_hash, checkpoint.weights, checkpoint.var_config.num_heads, sorted(defaults.items()))
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:HASH_DIGITS]
 
 
 def _file_name(checkpoint: Checkpoint) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ..checkpoints.folder import Fingerprint, describe_entry
 from ..checkpoints.pair import OpenedPair
+from .class_pictures import Pictured
 from .comparisons import ComparisonOrder
 from .description import Description
 from .films import FilmOrder
@@ -59,6 +60,21 @@ class Engine(Protocol):
 
         Returns:
             A job, which tells `LoadingModel`, `Ready` once it is in memory, and `Done` or `Failed`.
+        """
+        ...
+
+    def class_pictures(self, path: Path, labels: Sequence[int], loading: Loading | None = None) -> Pictured:
+        """Return pictures of classes as far as they are there, and have others made as long as nothing else is done.
+
+        Whoever looks at them asks again from time to time: nothing is made for those who are gone.
+
+        Args:
+            path: the checkpoint's file.
+            labels: class indices, the most wanted first; those that the model does not have are passed over.
+            loading: how the checkpoint is loaded.
+
+        Raises:
+            CheckpointError, FileNotFoundError, TooLargeError: as of `describe`.
         """
         ...
 

@@ -9,8 +9,9 @@ from ..checkpoints.pair import OpenedPair
 from ..device import is_out_of_memory
 from ..errors import USER_ERRORS, error_text
 from ..sampling.stopping import StopSignal
+from .class_pictures import ClassPictures, Pictured, PicturesOrder, draw_pictures
 from .comparisons import ComparisonOrder, compare, seconds_of
-from .description import Description
+from .description import Description, is_inside
 from .engine import AnyOrder, Engine, Placement
 from .events import Failed, Ready
 from .films import FilmOrder, film
@@ -32,11 +33,21 @@ class LocalEngine(Engine):
         device: as for `VARPipeline.from_checkpoint`; None: the best that the machine has.
         keep: how many models stay in memory, from 1; the one not used for longest goes first.
         max_operations: of a run, see `model.operations`; None for no limit.
+        pictures: keeps pictures of classes; None for making none.
+        visitors_pictures: the same of checkpoints that are not in the server's folder.
     """
 
     def __init__(
-        self, folder: Path, device: str | None = None, keep: int = 1, max_operations: float | None = None
+        self,
+        folder: Path,
+        device: str | None = None,
+        keep: int = 1,
+        max_operations: float | None = None,
+        pictures: ClassPictures | None = None,
+        visitors_pictures: ClassPictures | None = None,
     ) -> None:
+        self._folder = folder
+        self._pictures, self._visitors_pictures = pictures, visitors_pictures
         self._models = Models(folder, device, keep, max_operations)
         self._pace = Pace()
         self._queue = Queue()
@@ -77,6 +88,23 @@ class LocalEngine(Engine):
                 pass
 
         return self._queue.submit_in_spare_time(LocalJob(steps, lambda error: failed(error, path)))
+
+    def class_pictures(self, path: Path, labels: Sequence[int], loading: Loading | None = None) -> Pictured:
+        """Return pictures of classes, and have others made in spare time; see `Engine`."""
+        pictures = self._pictures if is_inside(path, self._folder) else self._visitors_pictures
+        if pictures is None:
+            return Pictured()
+        description = self.describe(path, loading)
+        found = pictures.read(description.model_hash, labels)
+        num_classes = len(description.class_names)
+        missing = tuple(label for label in labels if label not in found and 0 <= label < num_classes)
+        if not missing or pictures.has_given_up(description.model_hash):
+            return Pictured(found)
+        order = PicturesOrder(path, loading, missing)
+        self._queue.submit_if_idle(
+            LocalJob(lambda stop: draw_pictures(self._models, order, pictures, stop), lambda error: failed(error, path))
+        )
+        return Pictured(found, more=True)
 
     def unload(self) -> Job:
         """Give the memory of all models back, once nobody computes; who asks meanwhile gets the same job."""

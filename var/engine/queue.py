@@ -134,6 +134,15 @@ class Queue:
                 self._begin()
         return job
 
+    def submit_if_idle(self, job: LocalJob) -> bool:
+        """Let a job begin in spare time if nothing at all is done, not even in spare time; returns whether it does."""
+        with self._changed:
+            if self._waiting or self._spare or self._current is not None:
+                return False
+            self._spare.append(job)
+            self._begin()
+        return True
+
     def stop(self, job: Job) -> None:
         """Stop a job: at once where it waits, else within a block of the transformer. One that is over stays so."""
         job.signal.set()
