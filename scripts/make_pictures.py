@@ -1,26 +1,30 @@
 """Make the pictures that show what the model in the box can do: `python scripts/make_pictures.py`.
 
 Beside the checkpoint comes the sheet of its classes, one sample of each, which the page opens with; into
-`var/ui/static/` the film of one image after each of its scales, which the page shows where there is no checkpoint. Both
-are made again from the same seeds.
+`var/ui/static/` the film of one image after each of its scales, which the page shows where there is no checkpoint, and
+the picture that a link to the page shows elsewhere. All are made again from the same seeds.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from var import CheckpointError, VARPipeline
 from var.checkpoints.folder import default_folder
 from var.outputs.class_sheet import write_class_sheet
+from var.pictures.typesetting import LINE_HEIGHT, Typesetter
 from var.sampling.presets import PRESETS
+from var.ui.link_preview import HEIGHT, PICTURE, TITLE, WIDTH
 from var.ui.static import FOLDER
 
 IMAGES_AT_ONCE = 16
 FILM_SIDE, FILM_GAP, FILM_QUALITY = 304, 16, 90
+PREVIEW_COLUMNS, PREVIEW_HEAD, PREVIEW_GAP, PREVIEW_QUALITY = 10, 150, 16, 85
 LEAST_SIDE = 48  # of the first scales in the film
 
 
@@ -49,6 +53,21 @@ def film(pipe: VARPipeline, label: int, seed: int) -> Image.Image:
     return strip
 
 
+def link_preview(images: Sequence[Image.Image]) -> Image.Image:
+    """Return the picture of a link: rows of samples, as many as there is room for, below what the page is."""
+    picture = Image.new("RGB", (WIDTH, HEIGHT), "white")
+    cell = WIDTH // PREVIEW_COLUMNS
+    side = cell - PREVIEW_GAP
+    for index, image in enumerate(images[: (HEIGHT - PREVIEW_HEAD) // cell * PREVIEW_COLUMNS]):
+        row, column = divmod(index, PREVIEW_COLUMNS)
+        place = (column * cell + PREVIEW_GAP // 2, PREVIEW_HEAD + row * cell)
+        picture.paste(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), place)
+    draw = ImageDraw.Draw(picture)
+    top = (PREVIEW_HEAD - 64 * LINE_HEIGHT) / 2
+    Typesetter(64, [TITLE]).draw(draw, WIDTH / 2, top, TITLE, "#1c1b19", "m")
+    return picture
+
+
 def main() -> int:
     """Make them; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -68,8 +87,9 @@ def main() -> int:
     images = samples(pipe, asked.seed)
     made = [write_class_sheet(checkpoint, pipe.checkpoint_hash, images).path]
     if in_the_box:
-        made.append(FOLDER / "growing.webp")
+        made += [FOLDER / "growing.webp", FOLDER / PICTURE]
         film(pipe, asked.film_class, asked.film_seed).save(made[1], quality=FILM_QUALITY, method=6)
+        link_preview(images).save(made[2], quality=PREVIEW_QUALITY, optimize=True)
     for path in made:
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
     return 0

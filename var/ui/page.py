@@ -1,10 +1,12 @@
 """The page: the panels and what happens in them, put together."""
 
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
+from starlette.middleware import Middleware
 
 from ..engine.catalog import Catalog
 from ..engine.exports import remove_folder
@@ -28,7 +30,9 @@ from .history.visit import wire_memory, wire_reload
 from .images.generate import wire_generation, wire_shortcut
 from .images.panel import create_images_panel
 from .images.picked import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
+from .link_preview import TITLE, LinkPreview, picture_route
 from .listeners import Listeners
+from .model_card import MODEL, card_address, card_route
 from .options import GB, PageOptions
 from .server_folder import UPLOADS
 from .settings.events import wire_link, wire_settings
@@ -40,10 +44,9 @@ from .theme import create_theme, growing_style, style_sheets
 COMPARE_TAB = "compare"
 # Sessions whose state is kept, a third of a megabyte each; the one not seen for longest goes first.
 MAX_SESSIONS = 1000
-TITLE = "VAR · images, scale by scale"
 LOOKING_SECONDS = 0.3  # at the files of the folder before the page is up; the rest is told later
 QUEUE_SECONDS = 0.01  # between two looks at the queue; Gradio's own 0.001 takes a fifth of the speed of two cores
-HEADER = """
+HEADER = Template("""
 <header id="masthead">
   <span class="mark" aria-hidden="true"><i></i><i></i><i></i><i></i></span>
   <div>
@@ -55,9 +58,11 @@ HEADER = """
     <a href="https://arxiv.org/abs/2404.02905" target="_blank" rel="noopener">Paper</a>
     <a href="https://github.com/FoundationVision/VAR" target="_blank" rel="noopener">Code</a>
     <a href="https://huggingface.co/FoundationVision/var" target="_blank" rel="noopener">Models</a>
+    $card
   </nav>
 </header>
-"""
+""")
+CARD_LINK = '<a href="%s" target="_blank">Card of %s</a>'
 
 
 def create_page(checkpoints: Path, device: str | None = None, options: PageOptions | None = None) -> gr.Blocks:
@@ -80,14 +85,14 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
     catalog.look_for(LOOKING_SECONDS)
     engine = LocalEngine(checkpoints, device, options.keep, options.max_operations * 1e12 or None)
     listeners = Listeners()
-    first = first_choice(catalog, engine)
+    first, card = first_choice(catalog, engine), card_address(checkpoints)
     ready = first.description is not None
     status = "Ready" if ready else "Choose a checkpoint first"
     values = first_values(first.description)
     num_images = len(values["classes"]) * values["num_images"]
     day = 24 * 60 * 60
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(day, day)) as blocks:
-        gr.HTML(HEADER)
+        gr.HTML(HEADER.substitute(card=CARD_LINK % (card, MODEL) if card else ""))
         with gr.Row(elem_id="columns", equal_height=False):
             with gr.Column(elem_id="left", min_width=300):
                 with gr.Group(elem_classes="card"):
@@ -137,6 +142,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         wire_memory([made, edited, compared, uploaded], view, history_panel, settings_panel)
     blocks._queue.sleep_when_free = QUEUE_SECONDS
     blocks.uploads, blocks.listeners = catalog.uploads, listeners
+    blocks.routes = [picture_route(), card_route(checkpoints)]
     refuse_addresses(blocks)
     return blocks
 
@@ -149,6 +155,8 @@ def launch_options(page: gr.Blocks, options: PageOptions | None = None) -> dict[
         options: where it is served; None for a free port of this machine.
     """
     options = options or PageOptions()
+    served = guarding(page.uploads, page.listeners, options)
+    served["middleware"].append(Middleware(LinkPreview))
     return {
         "server_name": options.host,
         "server_port": options.port,
@@ -161,7 +169,7 @@ def launch_options(page: gr.Blocks, options: PageOptions | None = None) -> dict[
         "favicon_path": str(FOLDER / "favicon.svg"),
         "footer_links": ["api", "settings"],
         "run_history": False,
-        "app_kwargs": guarding(page.uploads, page.listeners, options),
+        "app_kwargs": served | {"routes": page.routes},
         "state_session_capacity": MAX_SESSIONS,
         "max_file_size": round(options.largest_upload * GB),
     }
