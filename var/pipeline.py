@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
@@ -131,9 +132,8 @@ class VARPipeline:
         cfg_start: int = SamplingOptions.cfg_start,
         cfg_end: int = SamplingOptions.cfg_end,
         first_tokens: Tensor | Sequence[int] | None = None,
-        stop: StopSignal | None = None,
     ) -> Result:
-        """Sample images; the arguments and errors are those of `stream`."""
+        """Sample images; arguments and errors as of `stream`, which can be stopped."""
         steps = self.stream(
             class_labels,
             seed,
@@ -147,7 +147,6 @@ class VARPipeline:
             cfg_start=cfg_start,
             cfg_end=cfg_end,
             first_tokens=first_tokens,
-            stop=stop,
         )
         return last_result(steps)
 
@@ -231,9 +230,8 @@ class VARPipeline:
         cfg_end: int = SamplingOptions.cfg_end,
         keep_scales: int = 0,
         paste: bool = False,
-        stop: StopSignal | None = None,
     ) -> Result:
-        """Make a part of an image anew; the arguments and errors are those of `stream_edit`."""
+        """Make a part of an image anew; arguments and errors as of `stream_edit`, which can be stopped."""
         steps = self.stream_edit(
             image,
             keep_mask,
@@ -250,7 +248,6 @@ class VARPipeline:
             cfg_end=cfg_end,
             keep_scales=keep_scales,
             paste=paste,
-            stop=stop,
         )
         return last_result(steps)
 
@@ -385,7 +382,7 @@ class VARPipeline:
         last = to_pil(result.images) if isinstance(result.images, Tensor) else result.images
         yield [last[i] for i in chosen]
 
-    def _labels(self, class_labels: Sequence[int | str | None]) -> Sequence[int | None]:
+    def _labels(self, class_labels: object) -> Any:
         """The classes as indices, whichever way they are named; raises ValueError for a name that no class has."""
         labels = plain(class_labels)
         if not isinstance(labels, tuple):
@@ -498,8 +495,9 @@ def given_scales(num_tokens: int, patch_nums: Sequence[int]) -> Sequence[int]:
 
 
 def last_result(steps: Iterator[Step]) -> Result:
-    """Run a generation to its end."""
+    """Run a generation to its end, where nothing stops it."""
     result = None
     for step in steps:
         result = step.result
+    assert result is not None, "the last step of a generation carries its result"
     return result

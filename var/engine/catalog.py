@@ -35,14 +35,15 @@ class Catalog:
 
     def names(self, uploads: Mapping[str, str] | None = None) -> list[str]:
         """Return the names to choose from: this session's own files, then the folder's files, newest first."""
-        return list(reversed(uploads or {})) + list(self._folder_files())
+        return [*self._own_files(uploads), *self._folder_files()]
 
     def choices(self, uploads: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
         """Return what the list shows and the name of each, without reading a file.
 
         What files are is told as far as it is known by now; those that make no images come last.
         """
-        useful, others = [], []
+        useful: list[tuple[str, str]] = []
+        others: list[tuple[str, str]] = []
         for name, path in (self._own_files(uploads) | self._folder_files()).items():
             found = self._known_description(path)
             shown = f"{clean_name(name)} · {found.detail}" if found else clean_name(name)
@@ -132,7 +133,7 @@ class Catalog:
 
     @staticmethod
     def _own_files(uploads: Mapping[str, str] | None) -> dict[str, Path]:
-        return {name: Path(path) for name, path in reversed((uploads or {}).items())}
+        return {name: Path(path) for name, path in reversed([*(uploads or {}).items()])}
 
     def _known_description(self, path: Path) -> EntryDescription | None:
         """What a file is, if it was looked into and did not change since."""

@@ -27,6 +27,7 @@ from ..comparing.comparison import (
 from ..errors import USER_ERRORS, error_text
 from ..outputs.zip import entry, write_bundle
 from ..pictures.sheets import Palette
+from ..pipeline import VARPipeline
 from ..sampling.stopping import StopSignal
 from ..text import BETWEEN_VALUES
 from .models import Loading, Models
@@ -197,6 +198,7 @@ def compare(models: Models, order: ComparisonOrder, pace: Pace, stop: StopSignal
     """
     spent: dict[ModelChoice, float] = {}
     made: Counter[ModelChoice] = Counter()
+    pipeline: VARPipeline | None
     models.check_operations(num_images_of(order))
     for batch in batches_of(order.comparison.cells):
         if stop.is_set():
@@ -263,13 +265,14 @@ def write_files(
         Both files; no zip where there is no image.
     """
     picture, bundle = folder / PICTURE_NAME, folder / BUNDLE_NAME
-    grid_picture(results, *comparison.axes, comparison.note, palette).save(picture)
+    columns, rows, grids = comparison.axes
+    grid_picture(results, columns, rows, grids, comparison.note, palette).save(picture)
     finished = sorted((r for r in results if r.image is not None), key=lambda result: result.cell.place[::-1])
     if not finished:
         return picture, None
     with open(bundle, "w+b") as file:
         labels = [cell_label(result.cell, comparison.axes) for result in finished]
-        write_bundle(file, [(result.image, result.recipe) for result in finished], labels)
+        write_bundle(file, [(r.image, r.recipe) for r in finished if r.image and r.recipe], labels)
         with ZipFile(file, "a") as archive:
             archive.writestr(entry(PICTURE_NAME, ZIP_STORED), picture.read_bytes())
     return picture, bundle

@@ -99,18 +99,18 @@ def describe_pair(
         CheckpointError: the file changed meanwhile.
     """
     checkpoint = pair.checkpoint
-    config = checkpoint.var_config
-    vae = pair.vae or checkpoint
+    config, weights = checkpoint.transformer
+    vae_config, _ = (pair.vae or checkpoint).vqvae
     classes = read_classes(checkpoint, trusted)
     file_hash = short_hash(*checkpoint.paths)
-    side = config.patch_nums[-1] * vae.vae_config.downsampling
-    operations = count_operations(config, vae.vae_config)
+    side = config.patch_nums[-1] * vae_config.downsampling
+    operations = count_operations(config, vae_config)
     facts = [
         ("File", f"{clean_name(_file_name(checkpoint))}, {format_bytes(checkpoint.num_bytes)}"),
         ("Format", _format(checkpoint)),
         ("Hash", file_hash),
         ("Weights", _weights(checkpoint)),
-        ("Transformer", _model(checkpoint.var_weights)),
+        ("Transformer", _model(weights)),
         ("Architecture", _architecture(checkpoint)),
         ("Scales", " ".join(map(str, config.patch_nums))),
         ("Image", f"{side} × {side}"),
@@ -179,18 +179,17 @@ def _model(state: Mapping[str, StoredTensor]) -> str:
 
 
 def _architecture(checkpoint: Checkpoint) -> str:
-    config = checkpoint.var_config
+    config, _ = checkpoint.transformer
     assumed = " (assumed)" if checkpoint.heads_assumed else ""
     shared = ", shared AdaLN" if config.shared_adaln else ""
     return f"depth {config.depth}, width {config.embed_dim}, {config.num_heads} heads{assumed}{shared}"
 
 
 def _vqvae(pair: OpenedPair) -> str:
-    vae = pair.vae or pair.checkpoint
-    config = vae.vae_config
+    config, weights = (pair.vae or pair.checkpoint).vqvae
     place = f"from {clean_name(pair.vae.path.name)}" if pair.vae else "in the file"
     sizes = f"vocabulary {config.vocab_size} × {config.z_channels}, {config.downsampling} pixels a token"
-    return f"{place}: {format_count(count_parameters(vae.vae_weights))} parameters, {sizes}"
+    return f"{place}: {format_count(count_parameters(weights))} parameters, {sizes}"
 
 
 def _classes(classes: Classes) -> str:

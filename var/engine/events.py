@@ -49,7 +49,7 @@ class Finished:
 
     image: Image
     recipe: Recipe
-    tokens: array | None = None
+    tokens: "array[int] | None" = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ class FilmFrame:
 
     image: Image
     patch_nums: tuple[int, ...]
-    tokens: array | None
+    tokens: "array[int] | None"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import torch
 from PIL.Image import Image
 
 from ..outputs.recipe import Recipe
-from ..pipeline import Result, VARPipeline
+from ..pipeline import VARPipeline
+from ..sampling.steps import Result
 from ..sampling.stopping import StopSignal
 from .events import FilmFrame
 from .models import Loading, Models
@@ -34,7 +35,7 @@ class FilmOrder:
     name: str
     image: Image
     recipe: Recipe
-    tokens: array | None = None
+    tokens: "array[int] | None" = None
     loading: Loading | None = None
 
     def check(self) -> None:
@@ -65,20 +66,20 @@ def film(models: Models, order: FilmOrder, pace: Pace, stop: StopSignal) -> Step
     pipeline = yield from load(models, order.path, order.loading, pace)
     if pipeline.checkpoint_hash != order.recipe.checkpoint_hash:
         raise ValueError(f"{order.name} changed since the image was made, so its scales cannot be made again.")
+    result = None
     if order.tokens is not None:
         result = result_of(pipeline, order.image, order.tokens)
     else:
-        result = None
         for step in pipeline.stream(**order.recipe.arguments, stop=stop):
             result = step.result
-        if result is None:  # stopped
-            return
+    if result is None:  # stopped
+        return
     tokens = None if order.recipe.options.more_smooth else array("I", result.tokens[0].tolist())
     for (image,) in pipeline.stream_film(result, stop=stop):
         yield FilmFrame(image, pipeline.var.config.patch_nums, tokens)
 
 
-def result_of(pipeline: VARPipeline, image: Image, tokens: array) -> Result:
+def result_of(pipeline: VARPipeline, image: Image, tokens: "array[int]") -> Result:
     """Return the result of a generation that ended in an image made of these tokens."""
     config = pipeline.var.config
     joined = torch.tensor([list(tokens)], device=pipeline.device)  # (1, L)

@@ -193,7 +193,7 @@ class Models:
             return None
         with self._guard:
             model = self._models.get(key)
-        return model and model.resident
+        return model.resident if model is not None else None
 
     def open(self, path: Path, loading: Loading | None = None) -> OpenedPair:
         """Read a checkpoint and find its VQVAE, both complete; no model is loaded for it, and none is in the way.
@@ -223,7 +223,7 @@ class Models:
     def placement(self, loading: Loading | None = None, num_parameters: int = 0) -> tuple[torch.device, torch.dtype]:
         """Return where models are, and in which precision one of so many parameters computes that is loaded so."""
         device = choose_device(self._device)
-        return device, choose_dtype(device, loading and loading.dtype, num_parameters)
+        return device, choose_dtype(device, loading.dtype if loading else None, num_parameters)
 
     def free_bytes(self) -> int | None:
         """Return the memory that is free on the device; None where nobody knows."""
@@ -244,7 +244,7 @@ class Models:
         if not is_loaded:
             self._check_memory(pair, key.loading, self._held())
         address = cached_address(path)
-        known = address and find_known(address.repo, address.path)
+        known = find_known(address.repo, address.path) if address else None
         device, dtype = self.placement(key.loading, pair.checkpoint.num_parameters)
         with naming(path):
             description = describe_pair(pair, device, dtype, known, trusted=is_inside(path, self._folder))
@@ -281,7 +281,7 @@ class Models:
             pipeline,
             Previewer(pipeline),
             Resident(held(pipeline.var, pipeline.vqvae), describe_nonfinite(nonfinite)),
-            pair.vae and fingerprint(pair.vae.path),
+            fingerprint(pair.vae.path) if pair.vae else None,
         )
         with self._guard:
             self._models[key] = model

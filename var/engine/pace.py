@@ -3,14 +3,17 @@
 from pathlib import Path
 
 from ..checkpoints.folder import describe_entry
+from ..model.config import VARConfig
+
+Size = tuple[VARConfig | None, str | None]
 
 
 class Pace:
     """The seconds that an image and a load took, one for each size of model and precision."""
 
     def __init__(self) -> None:
-        self._image_seconds: dict[tuple, float] = {}
-        self._load_seconds: dict[tuple, float] = {}
+        self._image_seconds: dict[Size, float] = {}
+        self._load_seconds: dict[Size, float] = {}
 
     def note_images(self, path: Path, dtype: str | None, seconds: float) -> None:
         """Take down how long an image of this checkpoint took."""
@@ -34,6 +37,6 @@ class Pace:
         return self._load_seconds.get(_size_key(path, dtype), 0.0)
 
 
-def _size_key(path: Path, dtype: str | None) -> tuple:
+def _size_key(path: Path, dtype: str | None) -> Size:
     """What the speed depends on; raises FileNotFoundError where there is no file."""
     return describe_entry(path).var_config, dtype

@@ -52,10 +52,12 @@ class Previewer:
         self._clock = clock
         self._start: float | None = None
 
-    def start(self) -> None:
-        """A run begins."""
+    def start(self) -> float:
+        """Begin a run; returns the time."""
         synchronize(self.pipeline.device)
-        self._start, self.spent = self._clock(), 0.0
+        start, self.spent = self._clock(), 0.0
+        self._start = start
+        return start
 
     def offer(self, step: Step) -> list[Image] | None:
         """Images to show after a scale.
@@ -67,8 +69,7 @@ class Previewer:
             The images so far, in full size; fewer than there are, or None, where time is short. With the last step,
             the images of its result.
         """
-        if self._start is None:
-            self.start()
+        start = self._start if self._start is not None else self.start()
         if step.result is not None:
             self.learn(step.result)
             self._start = None
@@ -76,19 +77,17 @@ class Previewer:
             return to_pil(images) if isinstance(images, Tensor) else images
         synchronize(self.pipeline.device)
         begin = self._clock()
-        left = self.budget * (begin - self._start) - self.spent
-        images = self._images(step, left)
+        shown = self._images(step, self.budget * (begin - start) - self.spent)
         self.spent += self._clock() - begin
-        return images
+        return shown
 
     def _images(self, step: Step, left: float) -> list[Image] | None:
         """What can be shown in so many seconds."""
         latents = torch.cat(list(step.decoding.latents)) if step.decoding.latents else None  # (b, C, N, N)
         if latents is None or left <= 0:  # None: a part of the batch is done
             return step.finished() or None
-        if self.decode_seconds is None:
-            self._probe(latents)
-        affordable = int(left / max(self.decode_seconds, 1e-9))
+        seconds = self.decode_seconds if self.decode_seconds is not None else self._probe(latents)
+        affordable = int(left / max(seconds, 1e-9))
         if affordable >= len(latents):
             return step.finished() + self._decode(latents)
         fastest = min(self.recent_sketches, default=0.0)
@@ -119,8 +118,8 @@ class Previewer:
         self.recent_sketches.append((self._clock() - begin) / len(latents))
         return pictures
 
-    def _probe(self, latents: Tensor) -> None:
-        """Guess what decoding an image takes, from a sixteenth of one; the best guess counts.
+    def _probe(self, latents: Tensor) -> float:
+        """Return a guess of the seconds that decoding an image takes, from a sixteenth of one; the best guess counts.
 
         The first time of all takes much longer.
         """
@@ -131,6 +130,7 @@ class Previewer:
         self.probe_seconds = self._clock() - begin
         guess = self.probe_seconds * (latents.shape[-1] / side) ** 2
         self.decode_seconds = min(guess, self.decode_seconds or guess)
+        return self.decode_seconds
 
     def learn(self, result: Result) -> None:
         """Let the sketch learn from the images of a run, which were decoded anyway, until it has seen enough."""
@@ -171,9 +171,11 @@ class Previewer:
             self.learn(step.result)
             return
         latents = torch.cat(list(step.decoding.latents))
-        for _ in range(2 if self.decode_seconds is None else 0):
+        seconds = self.decode_seconds
+        if seconds is None:
             self._probe(latents)
-        if self._clock() + self.decode_seconds <= deadline:
+            seconds = self._probe(latents)
+        if self._clock() + seconds <= deadline:
             self._decode(latents)
 
 

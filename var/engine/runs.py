@@ -2,7 +2,7 @@
 
 import time
 from array import array
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,10 @@ from ..errors import CheckpointError
 from ..outputs.branch import Branch
 from ..outputs.recipe import Recipe, make_recipes
 from ..pictures.pixels import read_image, read_mask
-from ..pipeline import Step, VARPipeline, check_keep_scales, given_scales
+from ..pipeline import VARPipeline, check_keep_scales, given_scales
 from ..sampling.options import SamplingOptions, is_whole
 from ..sampling.sampler import keep_at_scales
-from ..sampling.steps import share_done
+from ..sampling.steps import Step, share_done
 from ..sampling.stopping import StopSignal
 from .events import Finished, LoadingModel, Scale
 from .models import Loading, Models
@@ -71,7 +71,7 @@ class Order:
     path: Path
     name: str
     class_labels: Sequence[int | None]
-    num_images: int | Sequence[int]
+    num_images: int | list[int] | tuple[int, ...]
     seed: int
     sampling: Mapping[str, Any] = field(default_factory=dict)
     loading: Loading | None = None
@@ -167,7 +167,7 @@ def load(models: Models, path: Path, loading: Loading | None, pace: Pace) -> Gen
     """Return the pipeline of a checkpoint, and tell where it has to be loaded."""
     if models.is_current(path, loading):
         return models.load(path, loading)
-    dtype = loading and loading.dtype
+    dtype = loading.dtype if loading else None
     yield LoadingModel(pace.load_seconds(path, dtype))
     start = time.perf_counter()
     pipeline = models.load(path, loading)
@@ -212,7 +212,7 @@ class Run:
 
     def __init__(self, models: Models, order: Order, pace: Pace) -> None:
         self._models, self._order, self._pace = models, order, pace
-        self._dtype = order.loading and order.loading.dtype
+        self._dtype = order.loading.dtype if order.loading else None
         self._recipes: tuple[Recipe, ...] = ()  # of all images, from the first batch on
         self._num_finished = 0
         self._seconds = 0.0  # of computing, in the batches that are over
@@ -285,7 +285,7 @@ class Run:
         self._recipes = tuple(make_recipes(pipeline, options, order.edit is not None, order.branch))
         self._usual = self._pace.image_seconds(order.path, self._dtype)
 
-    def _steps(self, pipeline: VARPipeline, batch: Sequence[Recipe], stop: StopSignal) -> Iterator[Step]:
+    def _steps(self, pipeline: VARPipeline, batch: Sequence[Recipe], stop: StopSignal) -> Generator[Step, None, None]:
         arguments = batch[0].arguments | {
             "class_labels": [recipe.class_label for recipe in batch],
             "seed": [recipe.seed for recipe in batch],
@@ -293,10 +293,10 @@ class Run:
         edit = self._order.edit
         if edit is None:
             return pipeline.stream(**arguments, stop=stop)
-        options = {"keep_scales": edit.keep_scales, "paste": edit.paste}
-        return pipeline.stream_edit(edit.image, edit.keep, **arguments, **options, stop=stop)
+        arguments |= {"keep_scales": edit.keep_scales, "paste": edit.paste}
+        return pipeline.stream_edit(edit.image, edit.keep, **arguments, stop=stop)
 
-    def _tokens(self, pipeline: VARPipeline, drawn: Tensor, batch: Sequence[Recipe]) -> list[array | None]:
+    def _tokens(self, pipeline: VARPipeline, drawn: Tensor, batch: Sequence[Recipe]) -> "list[array[int] | None]":
         """Return the tokens that each image of a batch is made of; `drawn` are those of its result, (B, L)."""
         if batch[0].options.more_smooth:
             return [None] * len(batch)

@@ -25,7 +25,7 @@ class Task(Generic[Value]):
     def __init__(self, function: Callable[[Report], Value], cancelled: threading.Event | None = None) -> None:
         self.done, self.total = 0, 0
         self._cancelled = cancelled or threading.Event()
-        self._value: Value | None = None
+        self._value: list[Value] = []  # once it is there
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
         self._thread.start()
@@ -43,11 +43,11 @@ class Task(Generic[Value]):
         self._thread.join()
         if self._error is not None:
             raise self._error
-        return self._value
+        return self._value[0]
 
     def _run(self, function: Callable[[Report], Value]) -> None:
         try:
-            self._value = function(self._report)
+            self._value.append(function(self._report))
         except BaseException as error:  # noqa: BLE001 - handed to whoever asks for the result
             self._error = error
 
