@@ -379,7 +379,7 @@ class VARPipeline:
                 yield [image for part in parts for image in to_pil(part)]
         except Stopped:
             return
-        last = to_pil(result.images) if isinstance(result.images, Tensor) else result.images
+        last = result.pil_images
         yield [last[i] for i in chosen]
 
     def _labels(self, class_labels: object) -> Any:

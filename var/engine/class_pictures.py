@@ -144,7 +144,7 @@ def draw_pictures(models: Models, order: PicturesOrder, pictures: ClassPictures,
         try:
             for step in pipeline.stream([label], seed=[SEED], **settings, stop=stop):
                 if step.result is not None:
-                    pictures.write(description.model_hash, label, step.result.images[0])
+                    pictures.write(description.model_hash, label, step.result.pil_images[0])
         except Exception:  # of the next class it would be the same
             pictures.give_up(description.model_hash)
             raise

@@ -152,8 +152,8 @@ def describe_pair(
 def _model_hash(pair: OpenedPair, file_hash: str, defaults: Mapping[str, Any]) -> str:
     """Name all that images depend on but their own settings."""
     vae_hash = short_hash(*pair.vae.paths) if pair.vae else None
-    checkpoint = pair.checkpoint
-    told = (file_hash, vae_hash, checkpoint.weights, checkpoint.var_config.num_heads, sorted(defaults.items()))
+    config, _ = pair.checkpoint.transformer
+    told = (file_hash, vae_hash, pair.checkpoint.weights, config.num_heads, sorted(defaults.items()))
     return hashlib.sha256(repr(told).encode()).hexdigest()[:HASH_DIGITS]
 
 

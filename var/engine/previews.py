@@ -73,8 +73,7 @@ class Previewer:
         if step.result is not None:
             self.learn(step.result)
             self._start = None
-            images = step.result.images
-            return to_pil(images) if isinstance(images, Tensor) else images
+            return step.result.pil_images
         synchronize(self.pipeline.device)
         begin = self._clock()
         shown = self._images(step, self.budget * (begin - start) - self.spent)

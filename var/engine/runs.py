@@ -240,7 +240,7 @@ class Run:
                 previews = (previewer.offer(step) if previewer else None) or []
                 finished = []
                 if step.result is not None:
-                    previews, images = [], step.result.images[told:]
+                    previews, images = [], step.result.pil_images[told:]
                     tokens = self._tokens(pipeline, step.result.tokens, batch)[told:]
                     finished = list(map(Finished, images, batch[told:], tokens))
                 elif stop.is_set():

@@ -33,7 +33,7 @@ def space_card(text: str, repo: str) -> str:
     from huggingface_hub import SpaceCard, constants
 
     card = SpaceCard(text)
-    thumbnail = card.data.to_dict().get("thumbnail")
+    thumbnail = card.data.get("thumbnail")
     if thumbnail and "://" not in thumbnail:
         card.data["thumbnail"] = f"{constants.ENDPOINT}/spaces/{repo}/resolve/main/{thumbnail}"
     return str(card)

@@ -30,6 +30,11 @@ class Result:
     tokens: Tensor
     latents: Tensor = field(repr=False)
 
+    @property
+    def pil_images(self) -> list[Image.Image]:
+        """The images as PIL images, of whichever type they are."""
+        return to_pil(self.images) if isinstance(self.images, Tensor) else self.images
+
 
 @dataclass(frozen=True)
 class Step:
