@@ -1,6 +1,10 @@
 """`python app.py`: serve the page with the model in the box."""
 
+import os
 import sys
+
+if os.environ.get("SPACES_ZERO_GPU"):  # a Space on ZeroGPU: it changes torch, so it comes before torch
+    import spaces  # noqa: F401
 
 from var.ui.app import main
 

@@ -16,11 +16,12 @@ from tiny import write_trainer_file
 from var import VARPipeline
 from var.comparing.axes import Axis
 from var.comparing.comparison import BatchStep, Cell, CellResult, ModelChoice, plan
+from var.engine.carrying import TOO_LITTLE_MEMORY, failed
 from var.engine.comparisons import Comparison, ComparisonOrder
 from var.engine.events import Done, Failed, FilmFrame, LoadingModel, Ready, Scale, Waiting
 from var.engine.exports import KEPT_FREE, ExportOrder, export
 from var.engine.films import FilmOrder
-from var.engine.local import TOO_LITTLE_MEMORY, LocalEngine, failed
+from var.engine.local import LocalEngine
 from var.engine.models import Loading, TooLargeError
 from var.engine.previews import Previewer
 from var.engine.queue import MAX_WAITING, LocalJob, Queue

@@ -80,6 +80,10 @@ class LocalJob(Job):
         """Be over without computing; only between two turns."""
         if self._steps is not None:
             self._steps.close()
+        self.tell_stopped()
+
+    def tell_stopped(self) -> None:
+        """Tell that it is over; what it computes is heard of no more."""
         self.tell(Done(time.perf_counter() - self._start if self._start else 0.0, True))
 
 

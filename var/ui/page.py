@@ -9,8 +9,8 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from ..engine.catalog import Catalog
+from ..engine.choose import create_engine
 from ..engine.exports import remove_folder
-from ..engine.local import LocalEngine
 from ..engine.uploads import UploadLimits, Uploads
 from .api.endpoints import add_endpoints
 from .checkpoint.events import wire_changed_file, wire_checkpoint
@@ -45,6 +45,7 @@ COMPARE_TAB = "compare"
 # Sessions whose state is kept, a third of a megabyte each; the one not seen for longest goes first.
 MAX_SESSIONS = 1000
 LOOKING_SECONDS = 0.3  # at the files of the folder before the page is up; the rest is told later
+MAX_EVENTS = 1000  # that wait in Gradio's queue, which would be 1 on ZeroGPU; the line of runs is the engine's
 QUEUE_SECONDS = 0.01  # between two looks at the queue; Gradio's own 0.001 takes a fifth of the speed of two cores
 HEADER = Template("""
 <header id="masthead">
@@ -83,7 +84,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
     )
     catalog = Catalog(checkpoints, Uploads(Path(get_upload_folder()) / UPLOADS, limits))
     catalog.look_for(LOOKING_SECONDS)
-    engine = LocalEngine(checkpoints, device, options.keep, options.max_operations * 1e12 or None)
+    engine = create_engine(options.engine, checkpoints, device, options.keep, options.max_operations * 1e12 or None)
     listeners = Listeners()
     first, card = first_choice(catalog, engine), card_address(checkpoints)
     ready = first.description is not None
@@ -140,8 +141,9 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
             wire_picked(panel, view, fill, listeners)
         wire_changed_file(view, [made, edited])
         wire_memory([made, edited, compared, uploaded], view, history_panel, settings_panel)
+    blocks.queue(max_size=MAX_EVENTS)
     blocks._queue.sleep_when_free = QUEUE_SECONDS
-    blocks.uploads, blocks.listeners = catalog.uploads, listeners
+    blocks.engine, blocks.uploads, blocks.listeners = engine, catalog.uploads, listeners
     blocks.routes = [picture_route(), card_route(checkpoints)]
     refuse_addresses(blocks)
     return blocks
