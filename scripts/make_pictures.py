@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from var import CheckpointError, VARPipeline
-from var.checkpoints.folder import default_folder
+from var.checkpoints.box import default_folder
 from var.outputs.class_sheet import write_class_sheet
 from var.pictures.typesetting import LINE_HEIGHT, Typesetter
 from var.sampling.presets import PRESETS

@@ -9,8 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Nothing imports what comes after it.
 ORDER = (
-    "text errors formats pictures model device sampling hub checkpoints pipeline outputs comparing training evaluation "
-    "engine cli ui __main__"
+    "text errors processor formats pictures model device sampling hub checkpoints pipeline outputs comparing training "
+    "evaluation engine cli ui __main__"
 ).split()
 
 

@@ -28,7 +28,9 @@ def test_an_installed_package_brings_the_commands_and_the_model_in_the_box(tmp_p
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "site")
-    where = "from var.checkpoints.folder import default_folder, list_checkpoints as found; "
+    where = (
+        "from var.checkpoints.box import default_folder; from var.checkpoints.folder import list_checkpoints as found; "
+    )
     code = where + "print(*(entry.label for entry in found(default_folder())))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "site", capture_output=True, text=True)
     assert done.stdout.split() == [path.name for path in (ROOT / "checkpoints").glob("fruits*.pth")]

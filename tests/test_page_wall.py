@@ -6,7 +6,7 @@ from PIL import Image
 from tiny import tiny_var_config, write_trainer_file
 
 from var import VARPipeline
-from var.checkpoints.folder import default_folder
+from var.checkpoints.box import default_folder
 from var.checkpoints.hash import short_hash
 from var.outputs.class_sheet import read_class_sheet, sheet_path, write_class_sheet
 from var.outputs.recipe import from_png

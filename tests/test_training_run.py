@@ -14,7 +14,7 @@ from pictures import TINY_OPTIONS, tiny_arguments, write_class_folders, write_pa
 from PIL import Image
 
 from var import VARPipeline, read_checkpoint
-from var.checkpoints.folder import BOXED_MODEL
+from var.checkpoints.box import BOXED_MODEL
 from var.errors import CheckpointError, TrainingError
 from var.training.options import make_options
 from var.training.run import train

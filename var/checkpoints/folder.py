@@ -18,7 +18,6 @@ from ..model.config import VARConfig, VQVAEConfig
 from ..text import encodable, hide_folders
 from .checkpoint import Checkpoint, read_checkpoint
 
-BOXED_MODEL = "fruits96.pth"  # in the `checkpoints` folder of this project
 SHARD_INDEX = f".safetensors{INDEX_SUFFIX}"
 RUN_FILES = {"options.json", "data.json"}  # of a training of ours, which keeps there what it has made so far:
 RUN_PARTS = re.compile(r"(tokens|tokenizer).*\.pth")
@@ -60,13 +59,6 @@ class EntryDescription:
     detail: str
     var_config: VARConfig | None = None
     vae_config: VQVAEConfig | None = None
-
-
-def default_folder() -> Path:
-    """Return the `checkpoints` folder of this checkout; an installed package has its own, with the model in the box."""
-    package = Path(__file__).resolve().parents[1]
-    checkout = package.parent / "checkpoints"
-    return checkout if checkout.is_dir() else package / "box"
 
 
 def list_checkpoints(folder: str | Path, max_depth: int = MAX_DEPTH) -> list[CheckpointEntry]:

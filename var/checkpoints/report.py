@@ -10,9 +10,10 @@ from ..formats.open import scan_pickle
 from ..formats.tensors import StoredTensor
 from ..model.config import VARConfig, VQVAEConfig
 from ..model.operations import count_operations
+from .box import default_folder
 from .checkpoint import Checkpoint, count_parameters
 from .class_names import read_classes
-from .folder import default_folder, find_vqvae
+from .folder import find_vqvae
 from .key_differences import KeyDifferences
 from .load import check, count_stored_nonfinite, describe_nonfinite, find_model_differences
 from .plain_values import to_plain

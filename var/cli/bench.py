@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
+from ..checkpoints.box import default_folder
 from ..checkpoints.checkpoint import count_parameters
-from ..checkpoints.folder import default_folder, list_checkpoints
+from ..checkpoints.folder import list_checkpoints
 from ..device import choose_device, choose_dtype, decoder_dtype, describe
 from ..model.config import VARConfig, VQVAEConfig
 from ..model.transformer import VAR

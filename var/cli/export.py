@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from ..checkpoints.box import default_folder
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.class_names import IMAGENET, read_classes
 from ..checkpoints.export import (
@@ -12,7 +13,6 @@ from ..checkpoints.export import (
     vqvae_path,
     write_class_names,
 )
-from ..checkpoints.folder import default_folder
 from ..checkpoints.pair import open_pair
 from ..device import DTYPES
 from .model_arguments import DownloadBar, add_reading_arguments, refuse_existing

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..checkpoints.folder import default_folder
+from ..checkpoints.box import default_folder
 from ..checkpoints.load import count_nonfinite, describe_nonfinite
 from ..checkpoints.memory import memory_problem
 from ..checkpoints.pair import open_pair

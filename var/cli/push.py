@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ..checkpoints.folder import BOXED_MODEL
+from ..checkpoints.box import BOXED_MODEL
 from ..hub.push import CARD, check_space, push_space, space_card
 from ..text import format_bytes
 

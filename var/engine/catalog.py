@@ -5,14 +5,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..checkpoints.folder import (
-    BOXED_MODEL,
-    EntryDescription,
-    Fingerprint,
-    describe_entry,
-    fingerprint,
-    list_checkpoints,
-)
+from ..checkpoints.box import BOXED_MODEL
+from ..checkpoints.folder import EntryDescription, Fingerprint, describe_entry, fingerprint, list_checkpoints
 from ..text import clean_name, printable
 from .uploads import Uploads
 

@@ -18,8 +18,9 @@ from typing import Any
 
 import torch
 
+from ..checkpoints.box import BOXED_MODEL, default_folder
 from ..checkpoints.checkpoint import read_checkpoint
-from ..checkpoints.folder import BOXED_MODEL, default_folder, pair_problem
+from ..checkpoints.folder import pair_problem
 from ..checkpoints.load import build_vqvae
 from ..device import choose_device, has_bfloat16, prepare_device
 from ..errors import CheckpointError, TrainingError

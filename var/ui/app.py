@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..processor import share_processor
 from .options import PageOptions, read_options
 from .server_folder import server_folder
 from .serving import bypass_proxy, check_port
@@ -19,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = read_options(arguments, os.environ)
         bypass_proxy(options.host)
         report_folder(options)
+        share_processor()
         with kept_objects():
             from ..device import choose_device  # here, so that --help and a wrong argument answer at once
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
-from ..checkpoints.folder import BOXED_MODEL
+from ..checkpoints.box import BOXED_MODEL
 from .static import FOLDER
 
 MODEL = Path(BOXED_MODEL).stem

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..checkpoints.folder import default_folder
+from ..checkpoints.box import default_folder
 
 PREFIX = "VAR_"  # of the environment variables
 GB = 1_000_000_000
@@ -49,9 +49,6 @@ class PageOptions:
     checkpoints: Path = option(default_folder(), "checkpoints folder", kind=Path, metavar="DIR")
     device: str | None = option(None, "cpu, cuda, cuda:1 or mps; the best that the machine has when left out", kind=str)
     keep: int = option(1, "models kept in memory", metavar="N", least=1)
-    engine: str | None = option(
-        None, "local: this process computes; zerogpu: on a Space that has it, where it is chosen by itself", kind=str
-    )
 
     uploads: bool = option(True, "take no uploaded checkpoints", name="no-upload")
     exports: bool = option(True, "hand out no weights", name="no-export")
