@@ -49,6 +49,9 @@ class PageOptions:
     checkpoints: Path = option(default_folder(), "checkpoints folder", kind=Path, metavar="DIR")
     device: str | None = option(None, "cpu, cuda, cuda:1 or mps; the best that the machine has when left out", kind=str)
     keep: int = option(1, "models kept in memory", metavar="N", least=1)
+    engine: str | None = option(
+        None, "local: this process computes; zerogpu: on a Space that has it, where it is chosen by itself", kind=str
+    )
 
     uploads: bool = option(True, "take no uploaded checkpoints", name="no-upload")
     exports: bool = option(True, "hand out no weights", name="no-export")
