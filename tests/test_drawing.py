@@ -39,6 +39,28 @@ def test_removal_leaves_its_input_alone():
     assert torch.equal(logits, before)
 
 
+def test_of_equal_tokens_top_p_removes_as_many_as_its_share_wants():
+    share = torch.tensor([0.3, 0.1, 0.1, 0.3, 0.1, 0.1])  # 0.25 are to go: the first two of those with a tenth
+    assert (
+        keep_likely(share.log().repeat(2, 1), 0, 0.75).isfinite().tolist()
+        == [[True, False, False, True, True, True]] * 2
+    )
+
+
+@pytest.mark.parametrize("top_k", [0, 30])
+@pytest.mark.parametrize("decimals", [1, 6])  # with and without equal ones
+def test_removal_is_the_references_token_for_token(top_k, decimals):
+    logits = (torch.randn(2, 9, 100, generator=torch.Generator().manual_seed(0)) * 3).round(decimals=decimals)
+    expected = logits.clone()
+    if top_k:
+        expected[expected < expected.topk(top_k).values.amin(-1, keepdim=True)] = -torch.inf
+    ascending, order = expected.sort(-1)
+    removed = ascending.softmax(-1).cumsum(-1) <= 1 - 0.95
+    removed[..., -1] = False
+    expected[removed.scatter(-1, order, removed)] = -torch.inf
+    assert torch.equal(keep_likely(logits, top_k, 0.95), expected)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_draw_is_multinomial_token_for_token(seed):
     logits = keep_likely(torch.randn(2, 9, 100) * 3, 30, 0.95)

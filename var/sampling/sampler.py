@@ -152,7 +152,8 @@ class Lane:
             logits = scale_logits(model, features, *rows, scale_index, self.guided, check)  # (b or 2b, n², V)
         if self.guided:
             logits = guide(logits, here.guidance)  # (b, n², V)
-        self.finite = self.finite & logits.isfinite().all()
+        smallest, largest = logits.aminmax()  # NaN where one is
+        self.finite = self.finite & smallest.isfinite() & largest.isfinite()
         if here.temperature != 1:  # the largest becomes 0, so that no temperature is too low
             logits = (logits - logits.amax(-1, keepdim=True)) / max(here.temperature, MIN_TEMPERATURE)
 
