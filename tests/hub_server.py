@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from hub_spaces import COMMIT, HubSpace, SpacesHandler
 
@@ -46,6 +46,8 @@ class HubRepo:
         claimed_size: the size that it announces in place of the true one.
         cuts: after how many bytes each of the next transfers breaks off; None for one that is answered by a fault.
         stalls: whether it never answers.
+        knows_ranges: whether it sends parts of files.
+        scan: what the Hub says that its scan found, as its API has it.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -54,6 +56,8 @@ class HubRepo:
     claimed_size: int | None = None
     cuts: list[int | None] = field(default_factory=list)
     stalls: bool = False
+    knows_ranges: bool = True
+    scan: dict[str, Any] | None = None
 
 
 class HubServer(ThreadingHTTPServer):
@@ -151,6 +155,9 @@ class _Handler(SpacesHandler, BaseHTTPRequestHandler):
     def do_GET(self) -> None:  # noqa: N802
         self._answer()
 
+    def do_POST(self) -> None:  # noqa: N802
+        self._answer()
+
     def log_message(self, *_) -> None:
         """Tests read `requests`."""
 
@@ -179,10 +186,21 @@ class _Handler(SpacesHandler, BaseHTTPRequestHandler):
         revision = parts[3] if len(parts) > 3 else "main"
         if revision not in ("main", "v1", COMMIT):
             return self._refuse(404, "RevisionNotFound")
+        if path.startswith("/api/") and "paths-info" in parts:
+            return self._send_infos(repo)
         if path.startswith("/api/"):
             siblings = [{"rfilename": file} for file in repo.files]
             return self._send(json.dumps({"id": name, "sha": COMMIT, "siblings": siblings}).encode())
         return self._resolve(name, repo, "/".join(parts[4:]))
+
+    def _send_infos(self, repo: HubRepo) -> None:
+        asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        infos = [
+            {"type": "file", "path": path, "size": len(repo.files[path]), "oid": COMMIT}
+            | ({"securityFileStatus": repo.scan} if asked.get("expand") == ["true"] else {})
+            for path in asked["paths"]
+        ]
+        self._send(json.dumps(infos).encode())
 
     def _resolve(self, name: str, repo: HubRepo, file: str) -> None:
         content = repo.files.get(file)
@@ -205,15 +223,17 @@ class _Handler(SpacesHandler, BaseHTTPRequestHandler):
         cut = repo.cuts.pop(0) if repo.cuts else len(content)
         if cut is None:
             return self._refuse(503)
-        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        asked = self.headers.get("Range") if repo.knows_ranges else None
+        first, _, last = (asked or "bytes=0-").removeprefix("bytes=").partition("-")
+        start, end = int(first), int(last) + 1 if last else len(content)
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(end - start))
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
         self.end_headers()
-        self.wfile.write(content[start : start + cut])
+        self.wfile.write(content[start : min(end, start + cut)])
         self.wfile.flush()
-        self.close_connection = start + cut < len(content)
+        self.close_connection = start + cut < end
 
     def _send(self, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(200)

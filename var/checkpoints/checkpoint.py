@@ -132,6 +132,11 @@ class Checkpoint:
             )
         return tuple(found)
 
+    def tensors(self) -> Iterator[StoredTensor]:
+        """Yield the weights of both models."""
+        for weights in (self.var_weights, self.vae_weights):
+            yield from (weights or {}).values()
+
     @property
     def num_parameters(self) -> int:
         """Parameters of the transformer, or of the VQVAE where the file has no transformer."""
@@ -185,14 +190,27 @@ def read_checkpoint(path: str | Path, weights: str | None = None, num_heads: int
     """
     path = Path(path)
     with naming(path), paused_collection():
-        content = open_file(path)
-        with saying_attack(content.attack):
-            found = find_state_dicts(content, weights)
-            _check_amounts(content, found.var_weights, found.vae_weights)
-            with _telling_changes(VAR, found.var_weights):
-                var_config, heads_assumed = _var_config(found, content, path, num_heads)
-            with _telling_changes(VQVAE, found.vae_weights):
-                vae_config = infer_vae_config(found.vae_weights) if found.vae_weights is not None else None
+        checkpoint = read_content(path, open_file(path), weights, num_heads)
+        for tensor in checkpoint.tensors():
+            tensor.storage.offset  # noqa: B018  (finds out whether an archive is damaged)
+    return checkpoint
+
+
+def read_content(
+    path: Path, content: FileContent, weights: str | None = None, num_heads: int | None = None
+) -> Checkpoint:
+    """Read a checkpoint from an opened file; where its weights lie in an archive is not looked up yet.
+
+    Raises:
+        CheckpointError, ValueError: as by `read_checkpoint`; the message does not name the file.
+    """
+    with saying_attack(content.attack):
+        found = find_state_dicts(content, weights)
+        _check_amounts(content, found.var_weights, found.vae_weights)
+        with _telling_changes(VAR, found.var_weights):
+            var_config, heads_assumed = _var_config(found, content, path, num_heads)
+        with _telling_changes(VQVAE, found.vae_weights):
+            vae_config = infer_vae_config(found.vae_weights) if found.vae_weights is not None else None
     names = found.class_names
     if names is not None and (var_config is None or len(names) != var_config.num_classes):
         names = None
@@ -267,7 +285,7 @@ def _mapped(weights: Mapping[str, StoredTensor] | None) -> dict[str, Tensor] | N
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: object) -> Iterator[None]:
     """Put the file's name before the message of a CheckpointError, and make one line of it that any terminal takes.
 
     A message quotes names from the file, which may hold anything.

@@ -310,19 +310,20 @@ class Classes:
         )
 
 
-def read_classes(checkpoint: Checkpoint, trusted: bool = True) -> Classes:
+def read_classes(checkpoint: Checkpoint, trusted: bool = True, with_weights: bool = True) -> Classes:
     """Name the classes of a transformer, and look which rows of its class embedding are trained.
 
     Args:
         checkpoint: holds a transformer.
         trusted: whether the file is this machine's own. For a stranger's no folder that it names is looked at.
+        with_weights: whether the weights are at hand to look at.
 
     Raises:
         CheckpointError: the file changed meanwhile.
     """
     config, weights = checkpoint.transformer
     num_classes, rows = config.num_classes, weights["class_emb.weight"]
-    trained = trained_classes(rows.read()) if rows.nbytes <= MAX_TESTED_BYTES else None
+    trained = trained_classes(rows.read()) if with_weights and rows.nbytes <= MAX_TESTED_BYTES else None
     if checkpoint.class_names is not None:
         names = (clean_name(name) or f"class {label}" for label, name in enumerate(checkpoint.class_names))
         return Classes(tuple(names), "the file", trained)

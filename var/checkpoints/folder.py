@@ -13,10 +13,11 @@ from ..errors import CheckpointError
 from ..formats.open import SUFFIXES, may_be_checkpoint
 from ..formats.shards import INDEX_SUFFIX, shard_names
 from ..hub.addresses import is_hub_address
-from ..hub.download import Progress, download
+from ..hub.download import Progress
 from ..model.config import VARConfig, VQVAEConfig
 from ..text import encodable, hide_folders
 from .checkpoint import Checkpoint, read_checkpoint
+from .remote import download_checkpoint
 
 SHARD_INDEX = f".safetensors{INDEX_SUFFIX}"
 RUN_FILES = {"options.json", "data.json"}  # of a training of ours, which keeps there what it has made so far:
@@ -229,13 +230,13 @@ def resolve(source: str | Path, progress: Progress | None = None) -> Path:
 
     Args:
         source: a path, or an address on the Hugging Face Hub (hf://owner/repo/path/in/repo, or from the browser), which
-            is downloaded unless it is in the cache.
+            is downloaded, its weights alone, unless it is in the cache.
         progress: as for `hub.download`.
 
     Raises:
         CheckpointError: the address is none, or the Hub does not hand out the file.
     """
-    return download(str(source), progress) if is_hub_address(source) else Path(source)
+    return download_checkpoint(str(source), progress) if is_hub_address(source) else Path(source)
 
 
 def _walk(folder: Path, max_depth: int) -> Iterator[tuple[Path, list[Path]]]:

@@ -53,7 +53,13 @@ def _short_hash(files: Sequence[tuple[str, int, int]]) -> str:
             if size <= WHOLE_UP_TO:
                 digest.update(file.read(WHOLE_UP_TO))
                 continue
-            for index in range(NUM_BLOCKS):
-                file.seek(index * (size - BLOCK) // (NUM_BLOCKS - 1))
-                digest.update(file.read(BLOCK))
+            for start, end in sampled_spans(size):
+                file.seek(start)
+                digest.update(file.read(end - start))
     return digest.hexdigest()[:HASH_DIGITS]
+
+
+def sampled_spans(size: int) -> list[tuple[int, int]]:
+    """Return what is read of a large file of so many bytes, first byte and the one after the last of each part."""
+    starts = (index * (size - BLOCK) // (NUM_BLOCKS - 1) for index in range(NUM_BLOCKS))
+    return [(max(0, start), min(size, start + BLOCK)) for start in starts]

@@ -17,26 +17,38 @@ from .folder import find_vqvae
 from .key_differences import KeyDifferences
 from .load import check, count_stored_nonfinite, describe_nonfinite, find_model_differences
 from .plain_values import to_plain
+from .remote import Peek
 
 
-def find_problem(checkpoint: Checkpoint) -> CheckpointError | None:
-    """Say why a checkpoint that was read makes no images: its weights do not fit, or are NaN; None where it does."""
+def find_problem(checkpoint: Checkpoint, with_weights: bool = True) -> CheckpointError | None:
+    """Say why a checkpoint that was read makes no images: its weights do not fit, or are NaN; None where it does.
+
+    Args:
+        checkpoint: as it was read.
+        with_weights: whether the weights are at hand to look at.
+    """
     try:
         check(checkpoint)
-        if nonfinite := describe_nonfinite(count_stored_nonfinite(checkpoint)):
+        if with_weights and (nonfinite := describe_nonfinite(count_stored_nonfinite(checkpoint))):
             raise CheckpointError(f"{checkpoint.path}: {nonfinite}")
     except CheckpointError as error:
         return error
     return None
 
 
-def describe(checkpoint: Checkpoint, problem: CheckpointError | None = None, trusted: bool = True) -> dict[str, Any]:
+def describe(
+    checkpoint: Checkpoint,
+    problem: CheckpointError | None = None,
+    trusted: bool = True,
+    peek: Peek | None = None,
+) -> dict[str, Any]:
     """All that is known of a checkpoint, as plain values.
 
     Args:
         checkpoint: as it was read.
         problem: why it cannot be used, where it cannot.
         trusted: whether the file is this machine's own; for a stranger's no folder that it names is looked at.
+        peek: of a checkpoint on the Hub, of which the header alone is at hand.
     """
     vqvae_file, vae_config = None, checkpoint.vae_config
     if checkpoint.var_config is not None and vae_config is None:
@@ -47,10 +59,13 @@ def describe(checkpoint: Checkpoint, problem: CheckpointError | None = None, tru
     if checkpoint.var_config is not None and vae_config is not None:
         operations = count_operations(checkpoint.var_config, vae_config)
     differences = find_model_differences(checkpoint)
-    classes = read_classes(checkpoint, trusted) if checkpoint.var_config is not None else None
+    classes = (
+        read_classes(checkpoint, trusted and peek is None, peek is None) if checkpoint.var_config is not None else None
+    )
     return {
-        "file": str(checkpoint.path),
-        "files": [str(path) for path in checkpoint.paths],
+        "file": str(peek.address if peek else checkpoint.path),
+        "hub": None if peek is None else {"download_bytes": peek.download_bytes, "scan": peek.scan},
+        "files": [str(path) for path in checkpoint.paths] if peek is None else [str(peek.address)],
         "bytes": checkpoint.num_bytes,
         "kind": checkpoint.kind,
         "layout": checkpoint.layout,
@@ -58,7 +73,7 @@ def describe(checkpoint: Checkpoint, problem: CheckpointError | None = None, tru
         "weights": checkpoint.weights,
         "ignored": dict(checkpoint.ignored),
         "stand_ins": list(checkpoint.stand_ins),
-        "pickle": _describe_pickle(checkpoint.paths[0]) if checkpoint.stand_ins else {"globals": [], "calls": []},
+        "pickle": _pickle(checkpoint),
         "summary": checkpoint.summary(),
         "warnings": list(checkpoint.warnings),
         "usable": problem is None,
@@ -89,6 +104,13 @@ def describe_unreadable(file: str, problem: Exception) -> dict[str, Any]:
         report["bytes"] = Path(file).stat().st_size
         report["pickle"] = _describe_pickle(Path(file))
     return report
+
+
+def _pickle(checkpoint: Checkpoint) -> dict[str, list[str]]:
+    """The same of a file that was read; without the calls where only its header is here."""
+    if checkpoint.stand_ins and checkpoint.paths[0].is_file():
+        return _describe_pickle(checkpoint.paths[0])
+    return {"globals": list(checkpoint.stand_ins), "calls": []}
 
 
 def _describe_pickle(path: Path) -> dict[str, list[str]]:

@@ -5,7 +5,9 @@ import json
 
 from ..checkpoints.checkpoint import read_checkpoint
 from ..checkpoints.folder import resolve
+from ..checkpoints.remote import peek
 from ..checkpoints.report import describe, describe_unreadable, find_problem
+from ..hub.addresses import is_hub_address
 from ..text import JOINERS, format_bytes, format_count, format_operations, printable
 from .model_arguments import DownloadBar, add_reading_arguments
 
@@ -26,12 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command; raises CheckpointError for a file that cannot be used, after showing what was found in it."""
     try:
-        checkpoint = read_checkpoint(resolve(args.file, DownloadBar()), args.weights, args.num_heads)
+        is_remote = is_hub_address(args.file)
+        found = peek(args.file, weights=args.weights, num_heads=args.num_heads) if is_remote else None
+        if found is not None:
+            checkpoint = found.checkpoint
+        else:
+            checkpoint = read_checkpoint(resolve(args.file, DownloadBar()), args.weights, args.num_heads)
     except (ValueError, OSError) as error:
         _print(describe_unreadable(args.file, error), args.json)
         raise
-    problem = find_problem(checkpoint)
-    _print(describe(checkpoint, problem), args.json)
+    problem = find_problem(checkpoint, with_weights=found is None)
+    _print(describe(checkpoint, problem, peek=found), args.json)
     if problem is not None:
         raise problem
 
@@ -59,6 +66,8 @@ def _print_lines(lines: list[tuple[str, str]]) -> None:
 
 def _checkpoint_lines(report: dict) -> list[tuple[str, str]]:
     lines = [_file_line(report), ("found", report["summary"])]
+    if report["hub"] is not None:
+        lines += [("scan", report["hub"]["scan"]), ("download", format_bytes(report["hub"]["download_bytes"]))]
     if report["origin"]:
         lines.append(("place", report["origin"]))
     if report["weights"] is not None:
@@ -79,7 +88,10 @@ def _checkpoint_lines(report: dict) -> list[tuple[str, str]]:
     if "epoch" in training or "iter" in training:
         lines.append(("trained", ", ".join(f"{key} {training[key]}" for key in ("epoch", "iter") if key in training)))
     lines += [("warning", warning) for warning in report["warnings"]]
-    return [*lines, ("usable", "yes" if report["usable"] else "no")]
+    usable = "yes" if report["usable"] else "no"
+    if report["usable"] and report["hub"] is not None:
+        usable += ", by its header; the weights were not read"
+    return [*lines, ("usable", usable)]
 
 
 def _file_line(report: dict) -> tuple[str, str]:

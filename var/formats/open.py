@@ -127,7 +127,7 @@ def scan_pickle(path: Path) -> Unpickled | None:
     """
     if not path.is_file() or path.name.endswith(INDEX_SUFFIX):
         return None
-    content = _open_one(path)[1]
+    content = _read_one(TensorFile(path))[1]
     return content if isinstance(content, Unpickled) else None
 
 
@@ -159,17 +159,24 @@ def choose_in_folder(folder: Path) -> Path:
 
 def _open_single(path: Path) -> FileContent:
     """Open one file, which is no index."""
-    kind, content = _open_one(path)
+    return open_tensor_file(TensorFile(path))
+
+
+def open_tensor_file(file: TensorFile) -> FileContent:
+    """Open one file of which the bytes may be elsewhere.
+
+    Raises:
+        CheckpointError: as by `open_file`.
+    """
+    kind, content = _read_one(file)
     if isinstance(content, Unpickled):
-        size = path.stat().st_size
-        return FileContent(kind, content.value, {}, (path,), size, content.stand_ins, content.attack)
+        return FileContent(kind, content.value, {}, (file.path,), file.size, content.stand_ins, content.attack)
     tensors, metadata = content
-    return FileContent(kind, tensors, metadata, (path,), path.stat().st_size)
+    return FileContent(kind, tensors, metadata, (file.path,), file.size)
 
 
-def _open_one(path: Path) -> tuple[str, Unpickled | tuple[dict[str, StoredTensor | StandIn], dict[str, str]]]:
+def _read_one(file: TensorFile) -> tuple[str, Unpickled | tuple[dict[str, StoredTensor | StandIn], dict[str, str]]]:
     """Kind of a single file, and what its format says."""
-    file = TensorFile(path)
     start = file.read(0, 512)
     if start.startswith(ZIP_SIGNATURES):
         return "torch", read_zip(file)

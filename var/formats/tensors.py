@@ -7,6 +7,7 @@ and pages of the file do not count as memory of the process.
 import gc
 import mmap
 import os
+import struct
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,11 @@ from ..text import one_line
 MAX_DIMENSIONS = 16
 PART_BYTES = 1 << 20  # read at a time to another precision or device; much larger buffers leave holes in memory
 MAP_NORESERVE = 0x4000  # Linux; Python names it from 3.13 on
+LOCAL_HEADER_BYTES = 30  # before each member of a zip archive, and before its name
+CUT_SHORT = (
+    "The archive has no readable end: the file is cut short, damaged or still being written. "
+    "Copy or download it again, or wait until it is complete."
+)
 CHANGED = (
     "The file changed while it was read: it is still being written, or was replaced. "
     "Try again when it is complete; a trainer needs some seconds for it."
@@ -98,6 +104,38 @@ class TensorFile:
             self._file.close()
 
 
+@dataclass(frozen=True)
+class Member:
+    """A file in a zip archive, which is not compressed.
+
+    Args:
+        header: place of what stands before its bytes.
+        end: a place behind them: where the next one begins, or the archive's list.
+        nbytes: its length.
+        crc: CRC-32 of its bytes, as the archive has it.
+    """
+
+    header: int
+    end: int
+    nbytes: int
+    crc: int
+
+    def locate(self, file: TensorFile) -> int:
+        """Return the place of its first byte.
+
+        Raises:
+            CheckpointError: the archive is damaged.
+        """
+        start = file.read(self.header, LOCAL_HEADER_BYTES) if 0 <= self.header < file.size else b""
+        if len(start) < LOCAL_HEADER_BYTES or not start.startswith(b"PK\x03\x04"):
+            raise CheckpointError(CUT_SHORT)
+        name_length, extra_length = struct.unpack_from("<HH", start, 26)
+        offset = self.header + LOCAL_HEADER_BYTES + int(name_length) + int(extra_length)
+        if offset + self.nbytes > file.size:
+            raise CheckpointError(CUT_SHORT)
+        return offset
+
+
 @dataclass(eq=False)
 class Storage:
     """The run of bytes that one or more tensors are views of.
@@ -106,13 +144,23 @@ class Storage:
         file: where it is.
         dtype: kind of its numbers.
         nbytes: its length in bytes.
-        offset: place of its first byte in the file; legacy files tell it after the tensors.
+        place: of its first byte in the file; -1 where that is told later: by legacy files after the tensors, by an
+            archive where the bytes are.
+        member: of a zip archive.
     """
 
     file: TensorFile
     dtype: torch.dtype
     nbytes: int
-    offset: int = -1
+    place: int = -1
+    member: Member | None = None
+
+    @property
+    def offset(self) -> int:
+        """Place of its first byte in the file; raises CheckpointError where an archive turns out to be damaged."""
+        if self.place < 0 and self.member is not None:
+            self.place = self.member.locate(self.file)
+        return self.place
 
 
 @dataclass(frozen=True, eq=False)

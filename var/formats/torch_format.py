@@ -6,38 +6,19 @@ Their pickle is read by a machine that runs nothing, and their tensors stay wher
 import io
 import struct
 import zipfile
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import CheckpointError
 from .other_kinds import describe_zip
 from .pickle_objects import DAMAGED, STORAGE_DTYPES, Global
 from .pickles import MAX_PICKLE_BYTES, Unpickled, read_pickle
-from .tensors import Storage, TensorFile
+from .tensors import CUT_SHORT, Member, Storage, TensorFile
 
 MAX_DIRECTORY_BYTES = 8 << 20  # of a zip archive; that of a trainer's file of depth 36 has 0.5 MB
 END_OF_ARCHIVE = b"PK\x05\x06"
 END_OF_ARCHIVE_64 = b"PK\x06\x06"
-LOCAL_HEADER_BYTES = 30
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
-CUT_SHORT = (
-    "The archive has no readable end: the file is cut short, damaged or still being written. "
-    "Copy or download it again, or wait until it is complete."
-)
-
-
-@dataclass(frozen=True)
-class Record:
-    """A member of an archive, which is never compressed.
-
-    Args:
-        offset: place of its first byte in the file.
-        nbytes: its length.
-    """
-
-    offset: int
-    nbytes: int
 
 
 def read_zip(file: TensorFile) -> Unpickled:
@@ -46,15 +27,15 @@ def read_zip(file: TensorFile) -> Unpickled:
     Raises:
         CheckpointError: it is no such archive, damaged, or made to exhaust a machine.
     """
-    records = _list_records(file)
-    pickled = next(name for name in records if name.endswith("/data.pkl"))
-    folder = pickled.removesuffix("data.pkl")
-    order = records.get(f"{folder}byteorder")
-    if order is not None and file.read(order.offset, min(order.nbytes, 16)).strip() == b"big":
+    members = _list_members(file)
+    name = next(name for name in members if name.endswith("/data.pkl"))
+    folder, pickled = name.removesuffix("data.pkl"), members[name]
+    order = members.get(f"{folder}byteorder")
+    if order is not None and file.read(order.locate(file), min(order.nbytes, 16)).strip() == b"big":
         raise CheckpointError("The file was written on a big-endian machine. Save it again on an ordinary one.")
-    if records[pickled].nbytes > MAX_PICKLE_BYTES:
+    if pickled.nbytes > MAX_PICKLE_BYTES:
         raise CheckpointError(
-            f"The file's pickle has {records[pickled].nbytes / 1e6:.0f} MB, far more than a checkpoint's. Expected "
+            f"The file's pickle has {pickled.nbytes / 1e6:.0f} MB, far more than a checkpoint's. Expected "
             "tensors and few other objects: save the model's state dict alone."
         )
     found: dict[str, Storage | None] = {}
@@ -62,16 +43,16 @@ def read_zip(file: TensorFile) -> Unpickled:
     def find_storage(persistent_id: Any) -> Storage | None:
         kind, key, count = _checked_id(persistent_id)
         if key not in found:
-            record = records.get(f"{folder}data/{key}")
-            if record is None:
+            member = members.get(f"{folder}data/{key}")
+            if member is None:
                 raise CheckpointError(f"The numbers of a tensor (record {key[:80]}) are missing. {DAMAGED}")
             dtype = STORAGE_DTYPES.get(kind)
-            if dtype is not None and count * dtype.itemsize > record.nbytes:
+            if dtype is not None and count * dtype.itemsize > member.nbytes:
                 raise CheckpointError(f"The numbers of a tensor (record {key[:80]}) are not complete. {DAMAGED}")
-            found[key] = None if dtype is None else Storage(file, dtype, record.nbytes, record.offset)
+            found[key] = None if dtype is None else Storage(file, dtype, member.nbytes, member=member)
         return found[key]
 
-    return read_pickle(file.read(records[pickled].offset, records[pickled].nbytes), find_storage)
+    return read_pickle(file.read(pickled.locate(file), pickled.nbytes), find_storage)
 
 
 def read_legacy(file: TensorFile) -> Unpickled:
@@ -115,7 +96,7 @@ def read_legacy(file: TensorFile) -> Unpickled:
         header = file.read(offset, 8)
         if storage is None or len(header) < 8 or struct.unpack("<q", header)[0] != count:
             raise CheckpointError(f"The numbers of a tensor ({key[:80]}) are not where they should be. {DAMAGED}")
-        storage.offset = offset + 8
+        storage.place = offset + 8
         offset += 8 + storage.nbytes
         if offset > file.size:
             raise CheckpointError("The file is cut short, or still being written. Copy or download it again.")
@@ -132,12 +113,12 @@ def _checked_id(persistent_id: Any) -> tuple[str, str, int]:
     return kind.name.rpartition(".")[2], key, count
 
 
-def _list_records(file: TensorFile) -> dict[str, Record]:
+def _list_members(file: TensorFile) -> dict[str, Member]:
     """Members of a torch.save archive by name, after the checks that keep a hostile one from costing much."""
-    _check_directory(file)
+    _read_directory(file)
     try:
         with zipfile.ZipFile(file.path) as archive:
-            members = archive.infolist()
+            members, directory = archive.infolist(), archive.start_dir
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
         raise CheckpointError(CUT_SHORT) from error
     foreign = describe_zip([member.filename for member in members])
@@ -149,35 +130,31 @@ def _list_records(file: TensorFile) -> dict[str, Record]:
         )
     if sum(member.file_size for member in members) > file.size:
         raise CheckpointError("The archive's members are larger than the file: it is damaged. Fetch or save it again.")
+    if any(not 0 <= member.header_offset <= file.size - member.file_size for member in members):
+        raise CheckpointError(CUT_SHORT)
     if len({member.filename for member in members}) < len(members):
         raise CheckpointError("The archive has several members of one name: it is damaged. Fetch or save it again.")
-    return {member.filename: _locate(file, member) for member in members}
+    members.sort(key=lambda member: member.header_offset)
+    ends = [*(member.header_offset for member in members[1:]), directory]
+    return {
+        member.filename: Member(member.header_offset, end, member.file_size, member.CRC)
+        for member, end in zip(members, ends, strict=True)
+    }
 
 
-def _check_directory(file: TensorFile) -> None:
-    """Find out that the list of members is of a sensible length before it is read."""
+def _read_directory(file: TensorFile) -> None:
+    """Find out that the list of members is of a sensible length, and have it at hand where a file comes in parts."""
     tail = file.read(max(0, file.size - (1 << 16) - 98), (1 << 16) + 98)
     place = tail.rfind(END_OF_ARCHIVE)
     if place < 0 or place + 22 > len(tail):
         raise CheckpointError(CUT_SHORT)
-    (size,) = struct.unpack_from("<L", tail, place + 12)
+    (size,), end = struct.unpack_from("<L", tail, place + 12), place
     place_64 = place - 76  # 56 bytes, and 20 that say where they are; zipfile looks here and nowhere else
     if place_64 >= 0 and tail.startswith(END_OF_ARCHIVE_64, place_64):
-        size = max(size, *struct.unpack_from("<Q", tail, place_64 + 40))
+        size, end = max(size, *struct.unpack_from("<Q", tail, place_64 + 40)), place_64
     if size > MAX_DIRECTORY_BYTES:
         raise CheckpointError(
             f"The archive's list of members has {size / 1e6:.0f} MB, far more than a checkpoint's. "
             "Save the model's state dict alone."
         )
-
-
-def _locate(file: TensorFile, member: zipfile.ZipInfo) -> Record:
-    inside = 0 <= member.header_offset < file.size
-    header = file.read(member.header_offset, LOCAL_HEADER_BYTES) if inside else b""
-    if len(header) < LOCAL_HEADER_BYTES or not header.startswith(b"PK\x03\x04"):
-        raise CheckpointError(CUT_SHORT)
-    name_length, extra_length = struct.unpack_from("<HH", header, 26)
-    offset = member.header_offset + LOCAL_HEADER_BYTES + name_length + extra_length
-    if offset + member.file_size > file.size:
-        raise CheckpointError(CUT_SHORT)
-    return Record(offset, member.file_size)
+    file.read(max(0, file.size - len(tail) + end - size), size)

@@ -6,8 +6,8 @@ Everything goes through huggingface_hub, which is imported only where it is need
 import functools
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,9 @@ from ..text import format_bytes
 from .addresses import HubAddress, is_segment, parse_address
 from .errors import explaining, few
 from .known_models import find_known, is_known_vqvae
+from .locks import locked
+from .partial import Choose, PartialFile, cached_partial, partial_file, partial_root, remember_revision
+from .ranges import NoRangesError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
@@ -54,7 +57,12 @@ class Access:
 OWN_ACCESS = Access()
 
 
-def download(source: str | HubAddress, progress: Progress | None = None, access: Access = OWN_ACCESS) -> Path:
+def download(
+    source: str | HubAddress,
+    progress: Progress | None = None,
+    access: Access = OWN_ACCESS,
+    choose: Choose | None = None,
+) -> Path:
     """Local path of a file on the Hub: from the cache, at once and without network, or downloaded into it.
 
     A broken download is continued by the next one. For that the file is fetched over plain HTTP: huggingface_hub's own
@@ -66,23 +74,33 @@ def download(source: str | HubAddress, progress: Progress | None = None, access:
         progress: called with the bytes done and the bytes in total, from the calling thread; what it raises ends the
             download. None shows a bar in a terminal.
         access: with whose rights, and how much at most.
+        choose: says what of a file is wanted, where not all of it is; None for whole files.
 
     Raises:
         CheckpointError: what is in the way, and what to do about it.
     """
     asked = source if isinstance(source, HubAddress) else parse_address(source)
-    with explaining(asked, lambda: _checkpoints(_list_files(asked, access)), access.anonymous):
-        path = asked.path
-        if path is None or not path.lower().endswith((*SUFFIXES, INDEX_SUFFIX)):
-            path = _choose_file(asked, access)
-        address = replace(asked, path=path)
-        file = _fetch(address, [path], progress, access)[0]
+    with explaining_download(asked, access):
+        address = name_file(asked, access)
+        path = address.path or ""
+        file = _fetch(address, [path], progress, access, choose)[0]
         if path.endswith(INDEX_SUFFIX):
             folder = _parent(path)
             commit = file.parents[path.count("/")].name  # the parts belong to the version of the index
             parts = [f"{folder}/{name}" if folder else name for name in _shard_names(file)]
             _fetch(replace(address, revision=commit), parts, progress, access)
         return file
+
+
+def is_downloaded(address: HubAddress, access: Access) -> bool:
+    """Whether a file is in the cache, for those who may have it without asking the Hub."""
+    path = address.path or ""
+    return _may_take_cached(address, path, access) and _cached(address, path) is not None
+
+
+def explaining_download(asked: HubAddress, access: Access) -> AbstractContextManager[None]:
+    """Raise a CheckpointError for whatever huggingface_hub and the disk raise; see `explaining`."""
+    return explaining(asked, lambda: _checkpoints(_list_files(asked, access)), access.anonymous)
 
 
 def cached_address(path: Path) -> HubAddress | None:
@@ -92,14 +110,21 @@ def cached_address(path: Path) -> HubAddress | None:
         return None
     from huggingface_hub import constants
 
-    try:
-        repo, snapshots, commit, *inside = path.absolute().relative_to(Path(constants.HF_HUB_CACHE).absolute()).parts
-    except ValueError:
-        return None
-    kind, *names = repo.split("--")
-    if kind != "models" or len(names) != 2 or snapshots != "snapshots" or not inside:
-        return None
-    return HubAddress("/".join(names), "/".join(inside), commit)
+    for root in (Path(constants.HF_HUB_CACHE), partial_root()):
+        with suppress(ValueError):  # it lies elsewhere
+            repo, snapshots, commit, *inside = path.absolute().relative_to(root.absolute()).parts
+            kind, *names = repo.split("--")
+            if kind == "models" and len(names) == 2 and snapshots == "snapshots" and inside:
+                return HubAddress("/".join(names), "/".join(inside), commit)
+    return None
+
+
+def name_file(asked: HubAddress, access: Access) -> HubAddress:
+    """Return the address of the file that was meant, which may be the one checkpoint of a repository."""
+    path = asked.path
+    if path is None or not path.lower().endswith((*SUFFIXES, INDEX_SUFFIX)):
+        path = _choose_file(asked, access)
+    return replace(asked, path=path)
 
 
 def _choose_file(address: HubAddress, access: Access) -> str:
@@ -127,7 +152,7 @@ def _list_files(address: HubAddress, access: Access) -> list[str]:
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        info = HfApi(token=access.token).model_info(address.repo, revision=address.revision, timeout=_timeout())
+        info = HfApi(token=access.token).model_info(address.repo, revision=address.revision, timeout=hub_timeout())
         names = [sibling.rfilename for sibling in info.siblings or []]
         return sorted(name for name in names if all(map(is_segment, name.split("/"))))
     except (HTTPError, OfflineModeIsEnabled) as error:
@@ -172,38 +197,89 @@ def _shard_names(index: Path) -> list[str]:
     return names
 
 
-def _fetch(address: HubAddress, paths: Sequence[str], progress: Progress | None, access: Access) -> list[Path]:
+def _fetch(
+    address: HubAddress,
+    paths: Sequence[str],
+    progress: Progress | None,
+    access: Access,
+    choose: Choose | None = None,
+) -> list[Path]:
     """Bring files of one repository into the cache, those that are not there yet."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, is_offline_mode
-    from huggingface_hub.errors import OfflineModeIsEnabled
+    from huggingface_hub import hf_hub_download
 
     cached = [_cached(address, path) if _may_take_cached(address, path, access) else None for path in paths]
     found = {path: file for path, file in zip(paths, cached, strict=True) if file is not None}
-    missing = [path for path in paths if path not in found]
-    if missing and is_offline_mode():
-        raise OfflineModeIsEnabled()
-    wanted = {
-        path: get_hf_file_metadata(
-            hf_hub_url(address.repo, path, revision=address.revision), timeout=_timeout(), token=access.token
-        )
-        for path in missing
-    }
-    _check_space(address, list(wanted.values()), access.max_bytes)
-    total = sum(metadata.size or 0 for metadata in wanted.values())
-    done = 0
-    for path, metadata in wanted.items():
-        if metadata.size is not None and metadata.commit_hash and SHA256.fullmatch(metadata.etag or ""):
+    wanted = {path: file_metadata(replace(address, path=path), access) for path in paths if path not in found}
+    with ExitStack() as stack:
+        parts: dict[str, PartialFile] = {}
+        for path, metadata in wanted.items():
+            if choose is not None and has_hash(metadata) and not _size(_blob_paths(address, metadata.etag or "")[1]):
+                one = replace(address, path=path)
+                waiting = functools.partial(progress, 0, metadata.size or 0) if progress is not None else lambda: None
+                partial = stack.enter_context(partial_file(one, metadata, access.token, choose, waiting))
+                if partial is not None:
+                    parts[path] = partial
+        sizes = {path: parts[path].num_bytes if path in parts else wanted[path].size or 0 for path in wanted}
+        _check_space(address, sizes, wanted, parts, access.max_bytes)
+        total = sum(sizes.values())
+        done = 0
+        for path, metadata in wanted.items():
             report = functools.partial(_report_sum, progress, done, total) if progress is not None else None
-            _fetch_blob(address, path, metadata, report, access)
-        # The content is there by now, and this puts it under its name; small files, which have no hash, come whole.
-        file = hf_hub_download(
-            address.repo, path, revision=address.revision, etag_timeout=_timeout(), token=access.token
-        )
-        found[path] = Path(file)
-        done += metadata.size or 0
-        if progress is not None:
-            progress(done, total)
+            file = _fetch_parts(address, parts[path], metadata.commit_hash or "", report) if path in parts else None
+            if file is None:
+                if has_hash(metadata):
+                    _fetch_blob(address, path, metadata, report, access)
+                # The content is there by now, and this puts it under its name; small files, which have no hash, come
+                # whole.
+                file = Path(
+                    hf_hub_download(
+                        address.repo, path, revision=address.revision, etag_timeout=hub_timeout(), token=access.token
+                    )
+                )
+            found[path] = file
+            done += sizes[path]
+            if progress is not None:
+                progress(done, total)
     return [found[path] for path in paths]
+
+
+def file_metadata(address: HubAddress, access: Access) -> "HfFileMetadata":
+    """Ask the Hub for the size, hash and commit of a file."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, is_offline_mode
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    if is_offline_mode():
+        raise OfflineModeIsEnabled(f"{address} is not in the cache")
+    url = hf_hub_url(address.repo, address.path or "", revision=address.revision)
+    return get_hf_file_metadata(url, timeout=hub_timeout(), token=access.token)
+
+
+def has_hash(metadata: "HfFileMetadata") -> bool:
+    """Whether a file is a large one, of which the Hub tells the SHA-256."""
+    return bool(metadata.size is not None and metadata.commit_hash and SHA256.fullmatch(metadata.etag or ""))
+
+
+def _fetch_parts(
+    address: HubAddress, partial: PartialFile, commit: str, report: Callable[[int], None] | None
+) -> Path | None:
+    """Let the wanted parts of a file come; None where only the whole file will do."""
+    from huggingface_hub.utils import tqdm
+
+    try:
+        if report is not None:
+            is_sound = partial.fetch(report)
+        else:
+            with tqdm(total=partial.num_bytes, unit="B", unit_scale=True, desc=partial.target.name) as bar:
+
+                def show(done: int) -> None:
+                    bar.update(done - bar.n)
+
+                is_sound = partial.fetch(show)
+    except NoRangesError:
+        return None
+    if is_sound:
+        remember_revision(address, commit)
+    return partial.target if is_sound else None
 
 
 def _report_sum(progress: Progress, before: int, total: int, done: int) -> None:
@@ -219,7 +295,9 @@ def _cached(address: HubAddress, path: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(address.repo, path, revision=address.revision)
-    return Path(found) if isinstance(found, str) else None  # else not there, or known to have been absent
+    if isinstance(found, str):
+        return Path(found)
+    return cached_partial(replace(address, path=path))  # not there, or known to have been absent
 
 
 def _fetch_blob(
@@ -239,7 +317,7 @@ def _fetch_blob(
     lock = Path(constants.HF_HUB_CACHE, ".locks", blob.parent.parent.name, f"{metadata.etag}.lock")  # huggingface_hub's
     blob.parent.mkdir(parents=True, exist_ok=True)
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(lock, lambda: report and report(_size(partial))):
+    with locked(lock, lambda: report and report(_size(partial))):
         if blob.exists():
             return
         resumed = _size(partial)
@@ -282,22 +360,6 @@ class _Reporter:
         self._report(self._done)
 
 
-@contextmanager
-def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock file; `waiting` is called every second while somebody else does."""
-    from filelock import Timeout
-    from huggingface_hub.utils import WeakFileLock
-
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(WeakFileLock(path, timeout=1))
-                break
-            except Timeout:
-                waiting()
-        yield
-
-
 def _blob_paths(address: HubAddress, etag: str) -> tuple[Path, Path]:
     """Where huggingface_hub keeps a file's content, and where it grows until it is complete."""
     from huggingface_hub import constants
@@ -311,22 +373,29 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _timeout() -> float:
+def hub_timeout() -> float:
+    """Return how long an answer of the Hub may take."""
     from huggingface_hub import constants
 
     return constants.HF_HUB_ETAG_TIMEOUT  # seconds; the reader's own choice where the environment has one
 
 
-def _check_space(address: HubAddress, wanted: Sequence["HfFileMetadata"], max_bytes: int | None) -> None:
+def _check_space(
+    address: HubAddress,
+    sizes: Mapping[str, int],
+    wanted: Mapping[str, "HfFileMetadata"],
+    parts: Mapping[str, PartialFile],
+    max_bytes: int | None,
+) -> None:
     """Refuse a download that is not allowed or that the disk has no room for, before any of it is fetched."""
     from huggingface_hub import constants
 
     needed = whole = 0
-    for metadata in wanted:
+    for path, metadata in wanted.items():
         blob, partial = _blob_paths(address, metadata.etag or "unknown")
         if not blob.exists():
-            whole += metadata.size or 0
-            needed += max(0, (metadata.size or 0) - _size(partial))
+            whole += sizes[path]
+            needed += parts[path].num_missing if path in parts else max(0, sizes[path] - _size(partial))
     if max_bytes is not None and whole > max_bytes:
         raise CheckpointError(
             f"{address}: the download has {format_bytes(whole)}, and at most {format_bytes(max_bytes)} are allowed "

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from ...checkpoints.remote import download_checkpoint
 from ...engine.models import Loading
 from ...engine.tasks import CancelledError, Report, StopSignals, Task
 from ...errors import USER_ERRORS, error_text
@@ -120,7 +121,7 @@ def fetch(text: str, access: Access, report: Report) -> tuple[str, Path]:
         CheckpointError: the text is no address, or the Hub does not hand out the file.
     """
     address = parse_address(text)
-    path = download(address, report, access)
+    path = download_checkpoint(address, report, access)
     found = cached_address(path) or address
     known = find_known(found.repo, found.path)
     if known is not None:
