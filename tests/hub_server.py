@@ -220,7 +220,7 @@ class _Handler(SpacesHandler, BaseHTTPRequestHandler):
     def _send_large(self, owner: str, name: str, file: str) -> None:
         repo = self.server.repos[f"{owner}/{name}"]
         content = repo.files[file]
-        cut = repo.cuts.pop(0) if repo.cuts else len(content)
+        cut = repo.cuts.pop(0) if repo.cuts else repo.claimed_size or len(content)
         if cut is None:
             return self._refuse(503)
         asked = self.headers.get("Range") if repo.knows_ranges else None
@@ -231,7 +231,8 @@ class _Handler(SpacesHandler, BaseHTTPRequestHandler):
         if asked:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
         self.end_headers()
-        self.wfile.write(content[start : min(end, start + cut)])
+        piece = content[start : min(end, start + cut)]
+        self.wfile.write(piece if asked is None else piece.ljust(min(end - start, cut), b"\0"))  # of a claimed size
         self.wfile.flush()
         self.close_connection = start + cut < end
 

@@ -303,18 +303,25 @@ def test_downloads_from_the_hub_and_chooses_what_came(visitor, hub, tmp_path):
     path = write_trainer_file(tmp_path / "model.pth", class_names=NAMES, epoch=44)
     hub.repos["some/model"] = HubRepo({"runs/model.pth": path.read_bytes()})
     hub.requests.clear()
-    download(visitor, "some/model/runs/model.pth")
+    name_model(visitor, "some/model/runs/model.pth")
+    visitor.wait_for("hub-about", "epoch 44")  # before it is downloaded
+    assert "The Hub has not scanned the file yet." in visitor.text("hub-about")
+    visitor.page.locator("#hub-download").click()
     visitor.wait_for("found", "epoch 44")
     assert chosen(visitor).startswith("some/model/runs/model.pth")
     assert not any(with_token for *_, with_token in hub.requests)
 
 
-def download(visitor: Visitor, address: str) -> None:
+def name_model(visitor: Visitor, address: str) -> None:
     unfold(visitor, "hub")
     field = visitor.page.locator("#hub-model input")
     field.fill(address)
     field.press("Enter")
     visitor.wait_for("hub-about", "not in the list")
+
+
+def download(visitor: Visitor, address: str) -> None:
+    name_model(visitor, address)
     visitor.page.locator("#hub-download").click()
 
 

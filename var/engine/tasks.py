@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -55,6 +56,31 @@ class Task(Generic[Value]):
         if self._cancelled.is_set():
             raise CancelledError
         self.done, self.total = done, total
+
+
+class FewThreads:
+    """Threads for short calls that wait for another machine.
+
+    Args:
+        number: of calls at a time.
+        most: calls that may wait or run.
+    """
+
+    def __init__(self, number: int, most: int) -> None:
+        self._threads = ThreadPoolExecutor(number, thread_name_prefix="few")  # begin with the first call
+        self._most, self._running = most, 0
+
+    def is_busy(self) -> bool:
+        """Whether no further call should be made."""
+        return self._running >= self._most
+
+    async def run(self, function: Callable[[], Value]) -> Value:
+        """Return what the function returns."""
+        self._running += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        finally:
+            self._running -= 1
 
 
 class StopSignals:

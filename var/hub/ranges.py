@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 
 from ..errors import CheckpointError
 from ..formats.atomic import write_atomically
@@ -147,10 +147,10 @@ class RangedFile(TensorFile):
         address, (start, end) = self.address, span
         http_get(
             hf_hub_url(address.repo, address.path or "", revision=self._metadata.commit_hash),
-            _Window(self, span, report),  # type: ignore[arg-type] # it writes, and does no more
+            cast(BinaryIO, _Window(self, span, report)),
             headers=build_hf_headers(token=self._token) | {"Range": f"bytes={start}-{end - 1}"},
             expected_size=end - start,
-            tqdm_class=_Silent,  # type: ignore[arg-type] # it makes one
+            tqdm_class=_Silent,
         )
 
     def write(self, start: int, content: bytes) -> None:

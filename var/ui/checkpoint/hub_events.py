@@ -1,13 +1,14 @@
 """What happens on downloading a checkpoint from the Hugging Face Hub."""
 
 from collections.abc import AsyncIterator
+from html import escape
 from pathlib import Path
 
 import gradio as gr
 
-from ...checkpoints.remote import download_checkpoint
+from ...checkpoints.remote import download_checkpoint, peek
 from ...engine.models import Loading
-from ...engine.tasks import CancelledError, Report, StopSignals, Task
+from ...engine.tasks import CancelledError, FewThreads, Report, StopSignals, Task
 from ...errors import USER_ERRORS, error_text
 from ...hub.addresses import parse_address
 from ...hub.download import Access, cached_address, download
@@ -17,12 +18,14 @@ from ..html import FAILED, error_banner
 from ..options import GB, PageOptions
 from ..runs import Updates
 from .card import meter_html
-from .hub_panel import HubPanel, about_html, progress_html
+from .hub_panel import HubPanel, about_html, look_html, progress_html
 from .panel import add_file
 from .view import CheckpointView
 
 HUB_QUEUE = "hub"
 MAX_DOWNLOADS = 2  # at a time
+MAX_LOOKS = 2  # into files on the Hub, at a time
+MAX_WAITING = 20  # sessions that wait for a look
 
 
 def wire_hub(blocks: gr.Blocks, panel: HubPanel, view: CheckpointView, options: PageOptions) -> None:
@@ -30,6 +33,8 @@ def wire_hub(blocks: gr.Blocks, panel: HubPanel, view: CheckpointView, options: 
     checkpoint = view.panel
     access = Access(anonymous=not options.hub_token, max_bytes=round(options.largest_download * GB))
     signals = StopSignals()
+    lookers = FewThreads(MAX_LOOKS, MAX_WAITING)
+    asked: dict[str | None, str | None] = {}  # what stands in each session's field
 
     def begin(request: gr.Request) -> Updates:
         signals.renew(request.session_hash)
@@ -87,8 +92,27 @@ def wire_hub(blocks: gr.Blocks, panel: HubPanel, view: CheckpointView, options: 
 
     def leave(request: gr.Request) -> None:
         signals.leave(request.session_hash)
+        asked.pop(request.session_hash, None)
 
-    panel.model.change(about_html, [panel.model], [panel.about], **AT_ONCE)
+    def tell(text: str | None, request: gr.Request) -> str:
+        """Say at once what is known of a model."""
+        asked[request.session_hash] = text
+        return about_html(text)
+
+    async def look(text: str | None, request: gr.Request) -> Updates:
+        """Ask the Hub about it, unless the session asks for another one by then."""
+        if not options.hub or lookers.is_busy():
+            return {panel.about: gr.skip()}
+        try:
+            looked = look_html(await lookers.run(lambda: peek(text or "", access)))
+        except USER_ERRORS as error:
+            looked = f"<p>{escape(error_text(error))}</p>"
+        is_latest = asked.get(request.session_hash) == text
+        return {panel.about: about_html(text, looked) if is_latest else gr.skip()}
+
+    panel.model.change(tell, [panel.model], [panel.about], **AT_ONCE).then(
+        look, [panel.model], [panel.about], **AT_ONCE
+    )
     hear_of([panel.download.click])
     started = panel.download.click(
         begin,

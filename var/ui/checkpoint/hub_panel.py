@@ -5,9 +5,10 @@ from html import escape
 
 import gradio as gr
 
+from ...checkpoints.remote import Peek
 from ...hub.addresses import parse_address
 from ...hub.known_models import KNOWN_MODELS, KnownModel, find_known
-from ...text import format_bytes
+from ...text import clean_name, format_bytes
 from ..unchecked import Dropdown
 from .card import meter_html
 
@@ -43,8 +44,13 @@ def create_hub_panel(visible: bool) -> HubPanel:
     return HubPanel(model, about, download, cancel, progress, gr.State(None))
 
 
-def about_html(text: str | None) -> str:
-    """Return what is known of a model before it is downloaded."""
+def about_html(text: str | None, looked: str = "") -> str:
+    """Return what is known of a model before it is downloaded.
+
+    Args:
+        text: what stands in the field.
+        looked: what a look at the Hub told, as `look_html` says it.
+    """
     try:
         address = parse_address(text or "")
         known = find_known(address.repo, address.path)
@@ -52,13 +58,24 @@ def about_html(text: str | None) -> str:
         known = None
     if known is None:
         return (
-            '<div class="about"><p>A model that is not in the list: its licence and settings are on its page.</p></div>'
+            '<div class="about"><p>A model that is not in the list: its licence and settings are on its page.</p>'
+            f"{looked}</div>"
         )
     lines = [" · ".join((f"{known.image_size} × {known.image_size}", _size(known), known.licence))]
     lines.append(f"Its authors sample with guidance {known.cfg_scale:g}, {_draws(known)}.")
     lines += [known.note] if known.note else []
     address = f"<p class='address'>{escape(known.repo)}/{escape(known.file)}</p>"
-    return f'<div class="about">{"".join(f"<p>{escape(line)}</p>" for line in lines)}{address}</div>'
+    return f'<div class="about">{"".join(f"<p>{escape(line)}</p>" for line in lines)}{address}{looked}</div>'
+
+
+def look_html(found: Peek | None) -> str:
+    """Return what a look into a file on the Hub told; "" where only the whole file tells it."""
+    if found is None:
+        return ""
+    size, comes = format_bytes(found.num_bytes), format_bytes(found.download_bytes)
+    amount = size if found.download_bytes >= found.num_bytes else f"{comes} of {size} are to download, the weights"
+    lines = (found.checkpoint.summary(), f"{amount}. {found.scan}", *found.checkpoint.warnings)
+    return "".join(f"<p>{escape(clean_name(line))}</p>" for line in lines)
 
 
 def progress_html(done: int, total: int) -> str:
