@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv[:2] = [" ".join(argv[:2])]
     parser, module = create_parser(argv)
     args = parser.parse_args(argv)
+    assert module is not None, "the parser takes no other command"
     try:
         with redirect_stdout(PlainOutput(sys.stdout)):
             module.run(args)

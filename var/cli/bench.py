@@ -178,7 +178,9 @@ def measure(
         Figures of each precision.
     """
     num_classes = pipelines[0].var.config.num_classes
-    found = [{"seconds": [], "decoding": [], "reference": [], "equal": []} for _ in pipelines]
+    found: list[dict[str, list[float]]] = [
+        {"seconds": [], "decoding": [], "reference": [], "equal": []} for _ in pipelines
+    ]
     for number in range(runs + 1):
         labels = [(number + i) % num_classes for i in range(batch_size)]
         seed = number if reference else [number * batch_size + i for i in range(batch_size)]
@@ -235,15 +237,15 @@ def limits(pipeline: VARPipeline, batches: Sequence[dict], runs: int) -> dict[st
 
 def measure_stages(pipeline: VARPipeline, runs: int) -> dict[str, float]:
     """Median seconds of what makes up one image: transformer, draws, decoding, PNG."""
-    found = {"transformer": [], "draws": [], "decoding": [], "PNG": []}
+    found: dict[str, list[float]] = {"transformer": [], "draws": [], "decoding": [], "PNG": []}
     for number in range(runs + 1):
         start = time.perf_counter()
-        *_, step = pipeline.stream([0], seed=number, output_type="pt")
+        result = pipeline([0], seed=number, output_type="pt")
         synchronize(pipeline.device)
         whole = time.perf_counter() - start
         draws = time_draws(pipeline)
         start = time.perf_counter()
-        images = pipeline.decode(step.result.tokens)
+        images = pipeline.decode(result.tokens)
         synchronize(pipeline.device)
         decoding = time.perf_counter() - start
         start = time.perf_counter()

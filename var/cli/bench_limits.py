@@ -39,9 +39,9 @@ def measure_peaks(device: torch.device, dtype: torch.dtype, decoder_dtype: torch
     x = torch.randn(rows, width, device=device).to(dtype)
     weight = torch.randn(out, width, device=device).to(dtype)
     images, channels, side = CPU_MAP if device.type == "cpu" else GPU_MAP
-    layout = {"dtype": decoder_dtype, "memory_format": torch.channels_last}
-    maps = torch.randn(images, channels, side, side, device=device).to(**layout)
-    kernels = torch.randn(channels, channels, 3, 3, device=device).to(**layout)
+    layout = torch.channels_last
+    maps = torch.randn(images, channels, side, side, device=device).to(decoder_dtype, memory_format=layout)
+    kernels = torch.randn(channels, channels, 3, 3, device=device).to(decoder_dtype, memory_format=layout)
     return Peaks(
         products=2 * rows * width * out / best_seconds(lambda: linear(x, weight), device),
         convolutions=2 * maps.numel() * channels * 9 / best_seconds(lambda: F.conv2d(maps, kernels, padding=1), device),

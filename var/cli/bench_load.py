@@ -83,7 +83,7 @@ def measure(path: Path, depth: int, cache: str, runs: int) -> dict[str, dict[str
         runs: loads of each way.
     """
     prepare = warm_up if cache == "warm" else drop
-    found = {way: [] for way in WAYS}
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for _ in range(runs):
         for way in WAYS:
             prepare(path)
@@ -130,7 +130,7 @@ def load_as_reference(path: Path, depth: int) -> tuple[nn.Module, nn.Module]:
     """
     content = torch.load(path, map_location="cpu", weights_only=True)
     for kind in (nn.Linear, nn.Conv2d, nn.GroupNorm):  # this process ends after the load
-        kind.reset_parameters = lambda self: None
+        setattr(kind, "reset_parameters", lambda self: None)  # noqa: B010 - to replace a method is meant
     vqvae, model = VQVAE(VQVAEConfig()), VAR(official_config(depth))
     initialize_var(model)
     vqvae.load_state_dict(content["trainer"]["vae_local"], strict=True)
@@ -177,7 +177,8 @@ def memory_now() -> tuple[int, int]:
     status = Path("/proc/self/status")
     if status.exists():
         values = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return tuple(int(values[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+        now, most = (int(values[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+        return now, most
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, others KiB
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,) * 2
 

@@ -70,6 +70,8 @@ class Reference:
             text=True,
             env={**os.environ, **hidden},
         )
+        assert self._process.stdin is not None and self._process.stdout is not None, "both are pipes"
+        self._input, self._output = self._process.stdin, self._process.stdout
         self._read()
 
     def generate(self, class_labels: Sequence[int], seed: int, dtype: torch.dtype) -> tuple[float, torch.Tensor]:
@@ -81,19 +83,19 @@ class Reference:
             dtype: float32, or the precision of its autocast.
         """
         request = {"labels": list(class_labels), "seed": seed, "dtype": str(dtype).removeprefix("torch.")}
-        print(json.dumps(request), file=self._process.stdin, flush=True)
+        print(json.dumps(request), file=self._input, flush=True)
         answer = self._read()
         return answer["seconds"], torch.tensor(answer["tokens"])
 
     def close(self) -> None:
         """End the process, and delete the weights."""
-        self._process.stdin.close()
+        self._input.close()
         self._process.wait()
-        self._process.stdout.close()
+        self._output.close()
         self._files.close()
 
     def _read(self) -> dict:
-        line = self._process.stdout.readline()
+        line = self._output.readline()
         if not line:
             self._process.wait()
             self._errors.seek(0)
@@ -116,7 +118,7 @@ def serve(folder: str, weights: str, device: str) -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as in its notebook
     sys.path.insert(0, folder)
     with contextlib.redirect_stdout(sys.stderr):  # it prints while it builds
-        from models import build_vae_var
+        from models import build_vae_var  # type: ignore[import-not-found] # of the reference implementation
 
         content = torch.load(weights, weights_only=True)
         sizes = {**content["sizes"], "patch_nums": tuple(content["sizes"]["patch_nums"])}

@@ -94,7 +94,7 @@ def check_data(data: ImageData, pipeline: VARPipeline, args: argparse.Namespace)
             f"{args.data} has {len(data.class_names)} classes, {args.file} knows {pipeline.var.config.num_classes}; "
             "give the images that it was trained on."
         )
-    known = pipeline.checkpoint.class_names
+    known = pipeline.checkpoint.class_names if pipeline.checkpoint else None
     if known is not None and data.class_names != known[: len(data.class_names)]:
         raise DataError(
             f"{args.data} has other classes than {args.file} ({data.class_names[:3]} …, not {known[:3]} …); give the "

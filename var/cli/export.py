@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
         args.file, args.vae, folders, args.weights, need_vqvae=False, progress=bar, num_heads=args.num_heads
     )
     print(f"read {pair.checkpoint.path}: {pair.checkpoint.summary()}")
-    if pair.vae_found:
+    if pair.vae is not None and pair.vae_found:
         print(f"took the VQVAE of {pair.vae.path}, which fits")
     dtype, class_names = DTYPES.get(args.dtype), known_class_names(pair.checkpoint)
     if is_official:

@@ -74,7 +74,7 @@ def open_pipeline(file: str, args: argparse.Namespace) -> VARPipeline:
     choose_dtype(device, args.dtype)  # refuses an unknown one before anything is downloaded
     pair = open_pair(file, args.vae, [default_folder()], args.weights, progress=DownloadBar(), num_heads=args.num_heads)
     dtype = choose_dtype(device, args.dtype, pair.checkpoint.num_parameters)
-    if pair.vae_found:
+    if pair.vae is not None and pair.vae_found:
         print(f"VQVAE: {printable(pair.vae.path)}", file=sys.stderr)
     for warning in pair.warnings:
         print(f"{printable(file)}: {warning}", file=sys.stderr)

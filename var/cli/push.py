@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"variables of a new Space: {', '.join(named) or 'none'}")
         print(f"{len(files)} files, {format_bytes(num_bytes)}, would go to {repo}")
         return
-    content = {**files, CARD: card.encode()}
+    content: dict[str, Path | bytes] = {**files, CARD: card.encode()}
     address = push_space(repo, content, private=args.private, variables=variables, first_variables=first)
     print(f"sent {len(files)} files, {format_bytes(num_bytes)}; the Space builds now: {address}")
 

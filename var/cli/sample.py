@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--branch IMAGE and --keep-scales N go together: which image, and how many of its scales")
     recipe = args.branch and from_png(args.branch)
     pipe = open_pipeline(args.file, args)
-    branch = recipe and branch_of(pipe, recipe, args.keep_scales)
+    branch = branch_of(pipe, recipe, args.keep_scales) if recipe else None
     write_images(pipe, args, partial(pipe.stream, first_tokens=branch.joined) if branch else pipe.stream, branch=branch)
 
 
@@ -157,7 +157,7 @@ def make_in_batches(
 
     Every image has its own seed, counted up from `--seed`, so the size of the batches does not change it.
     """
-    images = []
+    images: list[Image.Image] = []
     settings = sampling_settings(args, pipe.own_settings)
     num_batches = -(-len(labels) // args.batch_size)
     with tqdm(total=num_batches * pipe.var.config.num_scales, unit="scale") as progress:
@@ -167,8 +167,9 @@ def make_in_batches(
             for step in start(batch, seeds, **settings):
                 done = first // args.batch_size * step.num_scales + step.scale_index + 1
                 progress.update(max(0, done - progress.n))  # scales come again where memory splits a batch
+            assert step.result is not None, "nothing stops it"
             recipes = make_recipes(pipe, SamplingOptions(batch, seeds, **settings), edited, branch)
-            for image, label, recipe in zip(step.result.images, batch, recipes, strict=True):
+            for image, label, recipe in zip(step.result.pil_images, batch, recipes, strict=True):
                 name = f"{file_stem(label, pipe.class_names)}_seed{recipe.seed}.png"
                 path = write_beside(args.out / name, png_bytes(image, recipe), args.overwrite)
                 progress.clear()

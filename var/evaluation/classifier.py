@@ -73,7 +73,8 @@ def train_classifier(
     """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        model = Classifier(num_classes).to(device, memory_format=torch.channels_last)
+        model = Classifier(num_classes).to(device)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in torch's types
         steps_per_epoch = max(1, len(labels) // BATCH_SIZE)
         optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LR, total_steps=epochs * steps_per_epoch)

@@ -226,7 +226,9 @@ def make_samples(
     first = settings.seed
     for part in progress(labels.split(at_once), "samples"):
         seeds = list(range(first, first + len(part)))
-        yield pipeline(part.tolist(), seed=seeds, output_type="pt", **settings.sampling).images
+        images = pipeline(part.tolist(), seed=seeds, output_type="pt", **settings.sampling).images
+        assert isinstance(images, Tensor), "as asked for"
+        yield images
         first += len(part)
 
 

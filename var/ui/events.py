@@ -6,17 +6,17 @@ from typing import Any
 import gradio as gr
 
 # No endpoint of its own, and no spinner of Gradio's: the page shows its own progress.
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # Waits for nothing, answers once; all that can be so is so, see `hear_of`.
-AT_ONCE = QUIET | {"queue": False}
+AT_ONCE: dict[str, Any] = QUIET | {"queue": False}
 # Answers several times, beside whatever else runs: the engine has a line of its own.
-BESIDE = QUIET | {"concurrency_limit": None}
+BESIDE: dict[str, Any] = QUIET | {"concurrency_limit": None}
 # Each of many in a row counts, also while the answer to the one before is on its way.
-EACH = {"trigger_mode": "multiple"}
+EACH: dict[str, Any] = {"trigger_mode": "multiple"}
 # As BESIDE, also while the one before goes on: it gives way by itself.
-AGAIN = BESIDE | EACH
+AGAIN: dict[str, Any] = BESIDE | EACH
 # Once more after many changes in a row, with the last values; Gradio heeds it where a function of ours is called.
-LATEST = {"trigger_mode": "always_last"}
+LATEST: dict[str, Any] = {"trigger_mode": "always_last"}
 
 # Gradio tells of a change while other components have their old values still, such as those of the checkpoint before.
 SETTLE = "() => new Promise(resolve => setTimeout(() => resolve([]), 100))"
