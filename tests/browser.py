@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Semaphore
 
@@ -46,11 +47,12 @@ def serve(checkpoints: Path, temporary: Path, options=None) -> Iterator[str]:
         temporary: where Gradio keeps images and uploads.
         options: `PageOptions`; None for the usual ones.
     """
+    from var.ui.options import PageOptions
     from var.ui.page import create_page, launch_options
 
     before = os.environ.get("GRADIO_TEMP_DIR")
     os.environ["GRADIO_TEMP_DIR"] = str(temporary)
-    page = create_page(checkpoints, "cpu", options)
+    page = create_page(checkpoints, "cpu", replace(options or PageOptions(), cache=temporary / "lasting"))
     try:
         _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_options(page))
         yield address

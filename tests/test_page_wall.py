@@ -1,5 +1,6 @@
 """The wall of classes in a real browser, and the sheet of pictures that it shows."""
 
+import httpx
 import pytest
 from browser import serve
 from PIL import Image
@@ -8,6 +9,7 @@ from tiny import tiny_var_config, write_trainer_file
 from var import VARPipeline
 from var.checkpoints.box import default_folder
 from var.checkpoints.hash import short_hash
+from var.engine.class_pictures import ClassPictures
 from var.outputs.class_sheet import read_class_sheet, sheet_path, write_class_sheet
 from var.outputs.recipe import from_png
 
@@ -23,6 +25,7 @@ def write_sheet(checkpoint, colors):
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
     write_trainer_file(folder / "many.pth", var_config=tiny_var_config(num_classes=1000), optimizer=False)
+    write_trainer_file(folder / "plain.pth", var_config=tiny_var_config(num_classes=7), optimizer=False)
     path = write_trainer_file(folder / "fruits96.pth", class_names=[c.title() for c in COLORS], optimizer=False)
     write_sheet(path, COLORS)
     return path
@@ -93,7 +96,34 @@ def test_a_thousand_classes_come_as_one_looks_for_them(visit):
     assert tiles(visitor).count() < 300
     visitor.page.get_by_label("Find a class on the wall").fill("terrier")
     tile(visitor, "Border terrier").wait_for()
-    assert 15 < tiles(visitor).count() < 40 and visitor.page.locator("#wall .tile i").count() == 0
+    assert 15 < tiles(visitor).count() < 40
+
+
+def test_pictures_of_other_checkpoints_come_while_one_looks(visit):
+    visitor = visit()
+    visitor.choose_checkpoint("many.pth")
+    made = 'i[style*="data:image/webp"]'
+    visitor.page.locator(f'#wall li[data-label="0"] {made}').wait_for()
+    visitor.page.get_by_label("Find a class on the wall").fill("terrier")
+    tile(visitor, "Border terrier").locator(made).wait_for()
+    visitor.page.get_by_label("Find a class on the wall").fill("")
+    assert visitor.page.locator(f"#wall {made}").count() > 1  # those that came stay
+    assert visitor.page.locator(f'#wall li[data-label="95"] {made}').count() == 0  # nobody has seen it
+    visitor.page.locator('#wall li[data-label="0"] .tile').click()
+    visitor.wait_for("status", "2 images in")
+
+
+def test_a_checkpoint_whose_pictures_do_not_come_shows_names(visit, monkeypatch):
+    monkeypatch.setattr(ClassPictures, "has_given_up", lambda pictures, model_hash: True)
+    visitor = visit()
+    visitor.choose_checkpoint("plain.pth")
+    visitor.wait_for("wall", "7 classes")
+    visitor.page.locator("#wall .tile:not(:has(i))").first.wait_for()
+
+
+@pytest.mark.parametrize("asked", [b"", b"[]", b'{"wall": "a", "labels": [0]}', b'{"wall": "a", "labels": [null]}'])
+def test_pictures_of_nothing_are_not_there(address, asked):
+    assert httpx.post(f"{address}class-pictures", content=asked).status_code == 404
 
 
 def test_a_sheet_is_of_one_checkpoint(tmp_path, checkpoint):

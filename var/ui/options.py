@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..checkpoints.box import default_folder
+from .server_folder import default_cache
 
 PREFIX = "VAR_"  # of the environment variables
 GB = 1_000_000_000
@@ -47,6 +48,12 @@ class PageOptions:
         (), "further names under which browsers may reach the server, separated by commas", kind=str, metavar="NAME"
     )
     checkpoints: Path = option(default_folder(), "checkpoints folder", kind=Path, metavar="DIR")
+    cache: Path = option(
+        default_cache(),
+        "folder of pictures of classes, which outlive the server; ~/.cache/var-demo when left out",
+        kind=Path,
+        metavar="DIR",
+    )
     device: str | None = option(None, "cpu, cuda, cuda:1 or mps; the best that the machine has when left out", kind=str)
     keep: int = option(1, "models kept in memory", metavar="N", least=1)
     engine: str | None = option(
@@ -128,7 +135,7 @@ def reader(item: Field) -> Any:
 
 def shown_default(item: Field) -> str:
     """Return the default in parentheses, with its unit; "" where nothing is there to show."""
-    if isinstance(item.default, bool) or item.name == "checkpoints" or not item.default:
+    if isinstance(item.default, bool | Path) or not item.default:
         return ""
     unit = " GB" if item.metadata.get("metavar") == "GB" else ""
     return f" (default: {item.default:g}{unit})" if isinstance(item.default, float) else f" (default: {item.default})"

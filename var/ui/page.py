@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 from ..engine.catalog import Catalog
 from ..engine.choose import create_engine
+from ..engine.class_pictures import ClassPictures
 from ..engine.exports import remove_folder
 from ..engine.uploads import UploadLimits, Uploads
 from .api.endpoints import add_endpoints
@@ -30,6 +31,7 @@ from .history.visit import wire_memory, wire_reload
 from .images.generate import wire_generation, wire_shortcut
 from .images.panel import create_images_panel
 from .images.picked import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
+from .images.wall import Walls
 from .link_preview import TITLE, LinkPreview, picture_route
 from .listeners import Listeners
 from .model_card import MODEL, card_address, card_route
@@ -42,6 +44,7 @@ from .static import FOLDER, read_script
 from .theme import create_theme, growing_style, style_sheets
 
 COMPARE_TAB = "compare"
+CLASSES = "pictures-of-classes"  # a folder
 # Sessions whose state is kept, a third of a megabyte each; the one not seen for longest goes first.
 MAX_SESSIONS = 1000
 LOOKING_SECONDS = 0.3  # at the files of the folder before the page is up; the rest is told later
@@ -84,15 +87,25 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
     )
     catalog = Catalog(checkpoints, Uploads(Path(get_upload_folder()) / UPLOADS, limits))
     catalog.look_for(LOOKING_SECONDS)
-    engine = create_engine(options.engine, checkpoints, device, options.keep, options.max_operations * 1e12 or None)
+    engine = create_engine(
+        options.engine,
+        checkpoints,
+        device,
+        options.keep,
+        options.max_operations * 1e12 or None,
+        ClassPictures(options.cache / CLASSES),
+        ClassPictures(Path(get_upload_folder()) / CLASSES),
+    )
     listeners = Listeners()
     first, card = first_choice(catalog, engine), card_address(checkpoints)
+    walls = Walls(engine)
     ready = first.description is not None
     status = "Ready" if ready else "Choose a checkpoint first"
     values = first_values(first.description)
     num_images = len(values["classes"]) * values["num_images"]
     day = 24 * 60 * 60
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(day, day)) as blocks:
+        wall = walls.create(first)
         gr.HTML(HEADER.substitute(card=CARD_LINK % (card, MODEL) if card else ""))
         with gr.Row(elem_id="columns", equal_height=False):
             with gr.Column(elem_id="left", min_width=300):
@@ -102,11 +115,11 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
                         hub_panel = create_hub_panel(options.hub)
                         export_panel = create_export_panel(options.exports, ready, remove_folder)
                 with gr.Group(elem_classes="card"):
-                    settings_panel = create_settings_panel(first.description, first.path)
+                    settings_panel = create_settings_panel(first.description)
             with gr.Column(elem_id="right", min_width=300), gr.Tabs(selected=IMAGES_TAB, elem_id="tabs") as tabs:
                 with gr.Tab("Images", id=IMAGES_TAB):
                     images_panel = create_images_panel(
-                        status, num_images, wall=settings_panel.wall, copy_link=settings_panel.copy_link
+                        status, num_images, wall=wall, copy_link=settings_panel.copy_link
                     )
                 with gr.Tab("Edit", id=EDIT_TAB):
                     edit_panel = create_edit_panel(first.description, num_images)
@@ -115,7 +128,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
                 with gr.Tab("History", id=HISTORY_TAB):
                     history_panel = create_history_panel()
         tabs_with_runs = (images_panel, compare_panel)
-        followers = [export_panel.follower, settings_panel.follower, edit_panel.follower]
+        followers = [export_panel.follower, settings_panel.follower, edit_panel.follower, walls.follower(wall)]
         followers += [tab_follower(panel.status, panel.problem) for panel in tabs_with_runs]
         view = CheckpointView(catalog, engine, checkpoint_panel, followers)
         problems = [panel.problem for panel in (*tabs_with_runs, edit_panel.images)]
@@ -144,7 +157,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
     blocks.queue(max_size=MAX_EVENTS)
     blocks._queue.sleep_when_free = QUEUE_SECONDS
     blocks.engine, blocks.uploads, blocks.listeners = engine, catalog.uploads, listeners
-    blocks.routes = [picture_route(), card_route(checkpoints)]
+    blocks.routes = [picture_route(), card_route(checkpoints), walls.route()]
     refuse_addresses(blocks)
     return blocks
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator, MutableMapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,6 +17,11 @@ LOCK = ".lock"
 UPLOADS = "uploads"  # in the folder
 MAX_BYTES = 8_000_000_000  # of images, archives and exports
 MIN_SECONDS = 600
+
+
+def default_cache(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of this user's machine for what outlives a server and can be made again."""
+    return Path(environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "var-demo"
 
 
 @contextmanager

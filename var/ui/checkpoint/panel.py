@@ -96,10 +96,12 @@ class Follower:
     Args:
         components: all that `updates` changes.
         updates: gets another checkpoint, and whether it is the session's first; returns what the components become.
+        always: whether it follows also where the same checkpoint is loaded otherwise, or its file changed.
     """
 
     components: Sequence[gr.blocks.Block]
     updates: Callable[[Choice, bool], dict[gr.blocks.Block, Any]]
+    always: bool = False
 
 
 def tab_follower(status: gr.HTML, problem: gr.HTML) -> Follower:

@@ -166,8 +166,8 @@ class CheckpointView:
             panel.refused: None,
             panel.version: self.engine.version(choice.path),
         }
-        if is_new:
-            for follower in self._followers:
+        for follower in self._followers:
+            if is_new or follower.always:
                 updates |= follower.updates(choice, is_first)
         return updates
 

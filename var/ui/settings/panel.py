@@ -3,7 +3,6 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,7 +11,6 @@ from gradio.components import Component
 from ...engine.description import Description
 from ...engine.runs import MOST_IMAGES
 from ..checkpoint.panel import Choice, Follower
-from ..images import wall
 from ..unchecked import Radio, Slider
 from . import classes
 from . import counters as counts
@@ -54,7 +52,6 @@ class SettingsPanel:
         note: what restoring or copying came to.
         recent: session state, the classes used lately.
         link: not shown, the link to copy.
-        wall: a picture of each class; it is rendered elsewhere.
     """
 
     controls: dict[str, Component]
@@ -70,24 +67,23 @@ class SettingsPanel:
     note: gr.HTML
     recent: gr.State
     link: gr.Textbox
-    wall: gr.HTML
 
     def shown(self) -> list[gr.blocks.Block]:
         """All that the follower and `value_updates` change."""
-        return [*self.controls.values(), self.presets, self.recent, self.wall]
+        return [*self.controls.values(), self.presets, self.recent]
 
     @property
     def follower(self) -> Follower:
         """Another checkpoint has its own classes, ranges and settings."""
 
         def updates(choice: Choice, is_first: bool) -> dict[gr.blocks.Block, Any]:
-            return settings_updates(self, choice.description, choice.path)
+            return settings_updates(self, choice.description)
 
         return Follower(self.shown(), updates)
 
 
-def create_settings_panel(description: Description | None, path: Path | None) -> SettingsPanel:
-    """Lay out the panel for the checkpoint that the page opens with, whose file is at `path`."""
+def create_settings_panel(description: Description | None) -> SettingsPanel:
+    """Lay out the panel for the checkpoint that the page opens with."""
     values = first_values(description)
     controls: dict[str, Component] = {}
     controls["classes"] = create_picker(classes.choices(description), values["classes"])
@@ -165,7 +161,6 @@ def create_settings_panel(description: Description | None, path: Path | None) ->
         note,
         gr.State([]),
         link,
-        wall.create_wall(description, path),
     )
 
 
@@ -189,19 +184,17 @@ def limits(description: Description) -> dict[str, tuple[float, float]]:
     )
 
 
-def settings_updates(panel: SettingsPanel, description: Description, path: Path | None) -> dict[gr.blocks.Block, Any]:
+def settings_updates(panel: SettingsPanel, description: Description) -> dict[gr.blocks.Block, Any]:
     """Return the updates of the panel for another checkpoint: its classes, its ranges, its own settings.
 
     Args:
         panel: the panel.
         description: of the checkpoint.
-        path: its file.
     """
     values = first_values(description)
     sampling = {name: value for name, value in values.items() if name not in KEPT_CONTROLS}
     updates = value_updates(panel, sampling, ranges(description))
     updates[panel.controls["classes"]] = gr.update(choices=classes.choices(description), value=values["classes"])
-    updates[panel.wall] = wall.value_of(description, path)
     updates[panel.recent] = []
     updates[panel.presets] = gr.update(choices=preset_choices(description), value=preset_choices(description)[0][1])
     return updates

@@ -1,4 +1,6 @@
-// The wall of classes. `props.value` is {first, sheet: {address, columns, count} or null}; names and choice are the picker's.
+// The wall of classes. `props.value` is {first, sheet: {address, columns, count} or null, coming: name or null}; names and
+// choice are the picker's. Of a checkpoint without a sheet pictures are asked for by the name, those in sight alone: they
+// are made in the server's spare time as long as somebody looks.
 // A click makes the class at once; with Shift, or on the check mark, it is collected for the next run.
 const SOME = 96; // tiles that are made at a time
 const MOST_WITHOUT_SEARCH = 24;
@@ -6,6 +8,12 @@ const tiles = element.querySelector("ul");
 const search = element.querySelector("input");
 const none = element.querySelector(".none");
 const sheet = () => props.value?.sheet ?? null;
+const LOOK_AGAIN = 700; // milliseconds
+const MOST_ASKED = 96; // pictures at a time
+const pictures = new Map(); // of classes, those that came
+let source = null; // what the pictures are asked for by
+let coming = null; // the same, as long as more may come
+let isAsking = false;
 let shown = []; // the classes that are there, as [text, label]
 let drawn = ""; // what the tiles were made of
 
@@ -23,6 +31,10 @@ const generate = () => {
     button.click();
   });
   watcher.observe(button, {attributes: true, attributeFilter: ["disabled"]});
+};
+
+const put = (button, label) => {
+  if (pictures.has(label)) button.querySelector("i").style.backgroundImage = `url("${pictures.get(label)}")`;
 };
 
 const tile = (choice) => {
@@ -45,6 +57,9 @@ const tile = (choice) => {
     picture.style.backgroundPosition = `${at(label % columns, columns)} ${at(Math.floor(label / columns), rows)}`;
     picture.style.backgroundSize = `${100 * columns}% ${100 * rows}%`;
     button.append(picture);
+  } else if (coming) {
+    button.append(document.createElement("i"));
+    put(button, label);
   }
   button.append(words);
   button.tabIndex = check.tabIndex = -1;
@@ -72,24 +87,61 @@ const more = () => {
 
 const draw = () => {
   if (!picker()) return;
+  const asked = props.value?.coming ?? null;
+  if (asked !== source) {
+    source = coming = asked;
+    pictures.clear();
+  }
   const first = new Set(props.value?.first ?? []);
   const order = (label) => (first.size && !first.has(label) ? 1 : 0);
   const all = picker().choices().filter(([, label]) => label >= 0);
   const word = search.value.trim();
   const found = word ? picker().find(word).filter(([, label]) => label >= 0) : all;
   if (!word) found.sort((a, b) => order(a[1]) - order(b[1]) || a[1] - b[1]);
-  const made = JSON.stringify([found, sheet()]);
+  const made = JSON.stringify([found, sheet(), source, coming]);
   if (made === drawn) return mark();
   drawn = made;
   shown = found;
   element.querySelector("b").textContent = all.length === 1 ? "1 class" : `${all.length} classes`;
-  element.classList.toggle("pictures", sheet() !== null);
+  element.classList.toggle("pictures", sheet() !== null || coming !== null);
   element.style.setProperty("--sheet", sheet() ? `url("${sheet().address}")` : "none");
   element.hidden = !all.length;
   search.hidden = all.length <= MOST_WITHOUT_SEARCH && !word;
   none.textContent = found.length || !word ? "" : `No class is called ${word}.`;
   tiles.replaceChildren();
   more();
+};
+
+const isInSight = (item) => {
+  const {top, bottom, height} = item.getBoundingClientRect();
+  const box = tiles.getBoundingClientRect();
+  return height && bottom > Math.max(0, box.top) && top < Math.min(innerHeight, box.bottom);
+};
+
+// Fill in the pictures of the classes in sight, as far as they are made, and have the server make others.
+const look = async () => {
+  setTimeout(look, LOOK_AGAIN);
+  if (!coming || document.hidden || isAsking) return;
+  const empty = [...tiles.children].filter((item) => !pictures.has(Number(item.dataset.label)) && isInSight(item));
+  if (!empty.length) return;
+  const asked = source;
+  isAsking = true;
+  try {
+    const labels = empty.slice(0, MOST_ASKED).map((item) => Number(item.dataset.label));
+    const headers = {"Content-Type": "application/json"};
+    const answer = await fetch("class-pictures", {method: "POST", headers, body: JSON.stringify({wall: source, labels})});
+    const told = answer.ok ? await answer.json() : {pictures: {}, more: false};
+    if (asked !== source) return;
+    for (const [label, picture] of Object.entries(told.pictures)) pictures.set(Number(label), picture);
+    const left = labels.some((label) => !pictures.has(label));
+    if (left && !told.more) coming = null;
+    if (!coming) return draw(); // none will come: names alone
+    for (const item of empty) put(item.firstChild, Number(item.dataset.label));
+  } catch {
+    // the server is gone for a moment
+  } finally {
+    isAsking = false;
+  }
 };
 
 const focus = (item) => {
@@ -136,3 +188,4 @@ tiles.addEventListener("scroll", () => tiles.scrollTop + tiles.clientHeight > ti
 document.addEventListener("classes", draw);
 watch("value", draw);
 draw();
+look();
