@@ -62,6 +62,13 @@ def test_header_tells_the_config_to_others(checkpoint, tmp_path):
     assert json.loads(metadata["var_config"]) == json.loads(json.dumps(asdict(checkpoint.var_config)))
     assert json.loads(metadata["vae_config"]) == json.loads(json.dumps(asdict(checkpoint.vae_config)))
     assert json.loads(metadata["class_names"]) == NAMES
+    assert {key: text for key, text in metadata.items() if key.startswith("modelspec.")} == {
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": "var-d2",
+        "modelspec.implementation": "https://github.com/FoundationVision/VAR",
+        "modelspec.title": "VAR, depth 2, 5 classes, epoch 3",
+        "modelspec.resolution": "16x16",
+    }
 
 
 def test_the_safetensors_library_reads_it(checkpoint, tmp_path):

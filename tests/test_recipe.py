@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from io import BytesIO
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -162,6 +163,16 @@ def test_other_tools_find_prompt_and_settings():
 
 def test_other_tools_find_them_where_they_look():
     assert Image.open(BytesIO(png_bytes(picture(), RECIPE))).info[READABLE_CHUNK] == readable(RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("edited", "kind"), [(False, "trainedAlgorithmicMedia"), (True, "compositeWithTrainedAlgorithmicMedia")]
+)
+def test_machines_read_that_the_image_is_generated(edited, kind):
+    image = Image.open(BytesIO(png_bytes(picture(), replace(RECIPE, edited=edited))))
+    packet = ElementTree.fromstring(image.info["xmp"])
+    [told] = packet.iter("{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType")
+    assert told.text == f"http://cv.iptc.org/newscodes/digitalsourcetype/{kind}"
 
 
 def test_values_that_would_break_the_list_are_quoted():

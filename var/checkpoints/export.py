@@ -85,8 +85,26 @@ def export_safetensors(
     if told:
         metadata["training"] = json.dumps(told)
     out = Path(out)
+    metadata |= _modelspec(checkpoint, vae)
     write_atomically(out, lambda file: _write_safetensors(file, tensors, metadata, dtype))
     return _exported([out], vae)
+
+
+def _modelspec(checkpoint: Checkpoint, vae: Checkpoint) -> dict[str, str]:
+    """What model it is under the keys of github.com/Stability-AI/ModelSpec, which browsers of model files show."""
+    config = checkpoint.var_config
+    told = {"sai_model_spec": "1.0.1", "implementation": "https://github.com/FoundationVision/VAR"}
+    if config is None:
+        told |= {"architecture": "var-vqvae", "title": f"VQVAE, vocabulary {vae.vqvae[0].vocab_size}"}
+    else:
+        title = f"VAR, depth {config.depth}, {config.num_classes} class{'es' if config.num_classes > 1 else ''}"
+        if "epoch" in checkpoint.training:
+            title += f", epoch {checkpoint.training['epoch']}"
+        told |= {"architecture": f"var-d{config.depth}", "title": title}
+    if config is not None and vae.vae_config is not None:
+        side = config.patch_nums[-1] * vae.vae_config.downsampling
+        told["resolution"] = f"{side}x{side}"
+    return {f"modelspec.{name}": text for name, text in told.items()}
 
 
 def export_official(

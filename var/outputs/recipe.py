@@ -20,6 +20,15 @@ from .branch import ID_DIGITS, Branch
 from .settings_text import MOST_DIGITS, NO_CLASS, OF_ANOTHER_PROGRAM, readable, values_of_readable
 
 CHUNK = "var"  # the exact settings, as JSON
+XMP_CHUNK = "XML:com.adobe.xmp"  # says in IPTC's words that the image is generated, for whoever has to label it
+XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
+    "<Iptc4xmpExt:DigitalSourceType>http://cv.iptc.org/newscodes/digitalsourcetype/{}</Iptc4xmpExt:DigitalSourceType>"
+    '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+GENERATED, EDITED = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
 READABLE_CHUNK = "parameters"  # the same in the form that other tools show
 FORMAT = 1  # of the JSON; a higher one is of a newer program
 FORMAT_KEY = "var_recipe"
@@ -218,10 +227,11 @@ def make_recipes(
 
 
 def to_png_text(recipe: Recipe) -> PngImagePlugin.PngInfo:
-    """The text chunks of an image: one for people and other tools, one that `from_png` reads."""
+    """The text chunks of an image: one for people and other tools, one that `from_png` reads, IPTC's mark."""
     info = PngImagePlugin.PngInfo()
     info.add_text(READABLE_CHUNK, readable(recipe))
     info.add_itxt(CHUNK, json.dumps(recipe.as_dict(), ensure_ascii=False, allow_nan=False))
+    info.add_itxt(XMP_CHUNK, XMP.format(EDITED if recipe.edited else GENERATED))
     return info
 
 
