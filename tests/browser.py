@@ -54,7 +54,7 @@ def serve(checkpoints: Path, temporary: Path, options=None) -> Iterator[str]:
     os.environ["GRADIO_TEMP_DIR"] = str(temporary)
     page = create_page(checkpoints, "cpu", replace(options or PageOptions(), cache=temporary / "lasting"))
     try:
-        _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_options(page))
+        _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_options(page, options))
         yield address
     finally:
         page.close()

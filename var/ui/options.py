@@ -4,6 +4,7 @@ import argparse
 import math
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class PageOptions:
     engine: str | None = option(
         None, "local: this process computes; zerogpu: on a Space that has it, where it is chosen by itself", kind=str
     )
+    mcp: bool = option(False, "serve the endpoints as tools of the Model Context Protocol, too; needs the package mcp")
 
     uploads: bool = option(True, "take no uploaded checkpoints", name="no-upload")
     exports: bool = option(True, "hand out no weights", name="no-export")
@@ -83,6 +85,8 @@ class PageOptions:
                 raise ValueError(f"{flag(item)} is {value}; expected {limits['least']} or more.")
             if "above" in limits and not value > limits["above"]:
                 raise ValueError(f"{flag(item)} is {value:g}; expected more than {limits['above']}.")
+        if self.mcp and find_spec("mcp") is None:
+            raise ValueError("--mcp needs a package that is not installed: pip install 'mcp<2'.")
         if self.port is not None and not 1 <= self.port <= 65_535:
             raise ValueError(f"--port is {self.port}; expected 1 to 65535.")
 

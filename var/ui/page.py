@@ -184,6 +184,7 @@ def launch_options(page: gr.Blocks, options: PageOptions | None = None) -> dict[
         "favicon_path": str(FOLDER / "favicon.svg"),
         "footer_links": ["api", "settings"],
         "run_history": False,
+        "mcp_server": options.mcp,
         "app_kwargs": served | {"routes": page.routes},
         "state_session_capacity": MAX_SESSIONS,
         "max_file_size": round(options.largest_upload * GB),
