@@ -24,8 +24,9 @@ from .device import choose_device, choose_dtype, decoder_dtype
 from .model.transformer import VAR
 from .model.vqvae import VQVAE
 from .pictures.pixels import paste_kept, read_image, read_images, read_mask, to_pil
+from .sampling.declaration import is_whole
 from .sampling.decoding import Decoding, decode_latents, decode_parts
-from .sampling.options import SamplingOptions, is_whole, plain
+from .sampling.options import SamplingOptions, plain
 from .sampling.presets import own_settings
 from .sampling.recordings import decoder_for, recordings_for
 from .sampling.sampler import Known, generate, keep_at_scales

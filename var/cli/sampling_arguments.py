@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from ..sampling.options import BY_SCALE, CFG_CURVES, SamplingOptions, help_of, option_names
+from ..sampling.options import DECLARATIONS, help_of
 from ..sampling.presets import PRESETS, fill_in
 
 
@@ -16,17 +16,15 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         help="settings to begin with; options given beside it come first (default: what the checkpoint asks for, "
         f"else {PRESETS[0].key})",
     )
-    for name in option_names():
-        flag, default = "--" + name.replace("_", "-"), getattr(SamplingOptions, name)
-        shown = {True: "yes", False: "no"}[default] if isinstance(default, bool) else default
-        text = f"{help_of(name)} (default {shown})"
-        if isinstance(default, bool):
+    for name, said in DECLARATIONS.items():
+        flag, kind = "--" + name.replace("_", "-"), type(said.default)
+        text = f"{help_of(name)} (default {('no', 'yes')[said.default] if said.is_switch else said.default})"
+        if said.is_switch:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=text)
-        elif isinstance(default, str):
-            parser.add_argument(flag, choices=CFG_CURVES, help=text)
+        elif said.choices:
+            parser.add_argument(flag, choices=said.choices, help=text)
         else:
-            several = "+" if name in BY_SCALE else None
-            parser.add_argument(flag, type=type(default), nargs=several, metavar="N", help=text)
+            parser.add_argument(flag, type=kind, nargs="+" if said.by_scale else None, metavar="N", help=text)
 
 
 def sampling_settings(args: argparse.Namespace, own: Mapping[str, Any]) -> dict:

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..checkpoints.class_lookup import labels_of, suggest
 from ..device import DTYPES
-from ..sampling.options import CFG_CURVES, MAX_SEED
+from ..sampling.declaration import Declaration
+from ..sampling.options import DECLARATIONS, MAX_SEED
 
 MAX_VALUES = 64  # of one axis
 MAX_TEXT = 10_000  # letters, of what is typed for one axis
@@ -215,16 +216,14 @@ def range_of(word: str, match: re.Match) -> list[Decimal]:
     return [first + (step if last >= first else -step) * i for i in range(count)]
 
 
-def numbers(whole: bool, lowest: float = 0, highest: float = 10**6) -> Callable[[str, Names], list]:
-    """A parser of numbers within limits."""
+def numbers(said: Declaration) -> Callable[[str, Names], list]:
+    """A parser of the numbers that an option may be."""
 
     def parse(text: str, names: Names) -> list:
-        values = [value for word in split_words(text) for value in expand_numbers(word, whole)]
+        values = [value for word in split_words(text) for value in expand_numbers(word, said.is_whole)]
         for value in values:
-            if not lowest <= value <= highest:
-                raise ValueError(
-                    f"{as_text(value)} is out of range; it must be {as_text(lowest)} to {as_text(highest)}"
-                )
+            if not said.allows(value):
+                raise ValueError(f"{as_text(value)} is out of range; it must be {said.bounds().removeprefix('from ')}")
         return values
 
     return parse
@@ -283,6 +282,15 @@ def parse_checkpoints(text: str, names: Names) -> list[str]:
     return values
 
 
+def kind_of_option(said: Declaration) -> Kind:
+    """The axis of an option of sampling."""
+    hint = ", ".join(map(as_text, said.suggested))
+    if said.is_switch:
+        return Kind(said.title, hint, one_of(SWITCH))
+    return Kind(said.title, hint, one_of({word: word for word in said.choices}) if said.choices else numbers(said))
+
+
+SEED = Declaration("Seed", "of the first image", 0, most=MAX_SEED)
 KINDS = {
     "checkpoint": Kind("Checkpoint", "ep-10.pth, ep-20.pth", parse_checkpoints, of_model=True),
     "weights": Kind("Weights", "ema, raw", one_of({word: word for word in WEIGHTS}), of_model=True),
@@ -290,13 +298,6 @@ KINDS = {
         "Precision", "float32, bfloat16", one_of({name: name for name in DTYPES} | SHORT_DTYPES), of_model=True
     ),
     "class": Kind("Class", "0-4, banana", parse_classes),
-    "seed": Kind("Seed", "0-4", numbers(whole=True, highest=MAX_SEED)),
-    "cfg_scale": Kind("Guidance", "0, 1.5, 4", numbers(whole=False, highest=100)),
-    "cfg_curve": Kind("Guidance curve", ", ".join(CFG_CURVES), one_of({word: word for word in CFG_CURVES})),
-    "cfg_start": Kind("Guidance from scale", "0-4", numbers(whole=True, highest=100)),
-    "cfg_end": Kind("Guidance up to scale", "0, 4-6", numbers(whole=True, highest=100)),
-    "top_k": Kind("Top-k", "0, 100, 900", numbers(whole=True)),
-    "top_p": Kind("Top-p", "0.8-1:0.05", numbers(whole=False, highest=1)),
-    "temperature": Kind("Temperature", "0.8, 1, 1.2", numbers(whole=False, lowest=0.01, highest=100)),
-    "more_smooth": Kind("More smooth", "off, on", one_of(SWITCH)),
+    "seed": Kind(SEED.title, "0-4", numbers(SEED)),
+    **{name: kind_of_option(said) for name, said in DECLARATIONS.items()},
 }

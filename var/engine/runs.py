@@ -17,7 +17,8 @@ from ..outputs.branch import Branch
 from ..outputs.recipe import Recipe, make_recipes
 from ..pictures.pixels import read_image, read_mask
 from ..pipeline import VARPipeline, check_keep_scales, given_scales
-from ..sampling.options import SamplingOptions, is_whole
+from ..sampling.declaration import is_whole
+from ..sampling.options import SamplingOptions
 from ..sampling.sampler import keep_at_scales
 from ..sampling.steps import Step, share_done
 from ..sampling.stopping import StopSignal

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..sampling.options import option_names
+from ..sampling.options import DECLARATIONS
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -15,16 +15,7 @@ MOST_DIGITS = 40  # of a whole number
 SAMPLER = "VAR"
 NO_CLASS = "no class"
 OF_ANOTHER_PROGRAM = "The settings in this image are of another program, not of VAR; they mean nothing here."
-READABLE_NAMES = {
-    "cfg_scale": "CFG scale",
-    "cfg_curve": "CFG curve",
-    "cfg_start": "CFG start",
-    "cfg_end": "CFG end",
-    "top_k": "Top-k",
-    "top_p": "Top-p",
-    "more_smooth": "More smooth",
-    "temperature": "Temperature",
-}
+READABLE_NAMES = {name: said.written or said.title for name, said in DECLARATIONS.items()}
 SHOWN_FIELDS = {
     "Steps": "num_scales",
     "Seed": "seed",
@@ -47,7 +38,7 @@ PAIR = re.compile(r' *([A-Za-z][\w -]*):((?: *"(?:[^"\\]|\\.)*" *)|[^,"]*)(?:,|$
 def readable(recipe: "Recipe") -> str:
     """The recipe in the two lines that the "PNG info" of other tools take apart: the prompt, then `Name: value, …`."""
     settings = {"Steps": recipe.num_scales, "Sampler": SAMPLER, "Seed": recipe.seed}
-    settings |= {READABLE_NAMES.get(name, name): getattr(recipe.options, name) for name in option_names()}
+    settings |= {shown: getattr(recipe.options, name) for name, shown in READABLE_NAMES.items()}
     settings |= {"Size": f"{recipe.image_size}x{recipe.image_size}"}
     settings |= {"Model hash": recipe.checkpoint_hash, "Model": Path(recipe.checkpoint).stem, "Weights": recipe.weights}
     settings |= {"Heads": recipe.num_heads}
@@ -74,7 +65,7 @@ def values_of_readable(text: str) -> dict[str, object]:
     if settings.pop("Sampler", None) != SAMPLER:
         raise ValueError(OF_ANOTHER_PROGRAM)
     values: dict[str, object] = {"class_name": prompt, "checkpoint": "", "checkpoint_hash": ""}
-    names = SHOWN_FIELDS | {READABLE_NAMES.get(name, name): name for name in option_names()}
+    names = SHOWN_FIELDS | {shown: name for name, shown in READABLE_NAMES.items()}
     for shown, name in names.items():
         if shown in settings:
             values[name] = settings[shown] if name in TEXT_FIELDS else plain_value(settings[shown])

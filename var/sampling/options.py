@@ -1,18 +1,17 @@
 """The options of sampling, what they mean at each scale, and the rules that they keep."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from operator import index
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
+
+from .declaration import MOST_NUMBER, Declaration, is_whole, option
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-MAX_SEED = MOST_NUMBER = 2**63 - 1
+MAX_SEED = MOST_NUMBER
 CFG_CURVES = ("ramp", "constant")
 OF_THE_BATCH = ("class_labels", "seed")  # options that have a value an image
-BY_SCALE = ("cfg_scale", "top_k", "temperature")  # options that may have a value for each scale
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,9 @@ class ScaleOptions:
     temperature: float
 
 
-def option(default: Any, help: str) -> Any:
-    """A field with its help text, as the command line and the documentation of the API show it."""
-    return field(default=default, metadata={"help": help})
-
-
 @dataclass(frozen=True)
 class SamplingOptions:
-    """What to sample, and how; a field is an option of `python -m var sample` and of the API, with this default.
+    """What to sample, and how; a field is all that commands, API, page, links, PNGs and comparisons know of it.
 
     Args:
         class_labels: class index of each image; None for the unconditional class.
@@ -60,18 +54,83 @@ class SamplingOptions:
 
     class_labels: Sequence[int | None]
     seed: int | Sequence[int] = 0
-    cfg_scale: float | Sequence[float] = option(4.0, "strength of guidance, 0 is off")
-    top_k: int | Sequence[int] = option(900, "draw each token from the k likeliest, 0 is off")
-    top_p: float = option(0.95, "draw from the likeliest tokens that make up this share, 0 is off")
-    more_smooth: bool = option(False, "blend tokens instead of picking one: softer, less diverse images")
-    temperature: float | Sequence[float] = option(1.0, "below 1 likelier tokens, above 1 more surprising ones")
-    cfg_curve: str = option("ramp", "ramp: guidance rises from 0 at the first scale; constant: it is the same at all")
-    cfg_start: int = option(0, "first scale with guidance, from 0")
-    cfg_end: int = option(0, "first scale without guidance again, which saves time; 0: none")
+    cfg_scale: float | Sequence[float] = option(
+        4.0,
+        "Guidance",
+        "strength of guidance: higher keeps closer to the class, lower varies more, 0 is off",
+        remark="0: off",
+        by_scale=True,
+        step=0.1,
+        offered=10,
+        suggested=(0, 1.5, 4, 8),
+        link="cfg",
+        written="CFG scale",
+    )
+    top_k: int | Sequence[int] = option(
+        900,
+        "Top-k",
+        "draw each token from the k likeliest, 0 is off",
+        remark="0: off",
+        by_scale=True,
+        suggested=(0, 10, 100, 900),
+    )
+    top_p: float = option(
+        0.95,
+        "Top-p",
+        "draw from the likeliest tokens that make up this probability, 0 is off",
+        most=1,
+        remark="0: off",
+        step=0.01,
+        suggested=(0.6, 0.8, 0.95, 1),
+    )
+    more_smooth: bool = option(
+        False,
+        "More smooth",
+        "blend tokens instead of picking one (Gumbel softmax): softer, less diverse images",
+        suggested=(False, True),
+        link="smooth",
+    )
+    temperature: float | Sequence[float] = option(
+        1.0,
+        "Temperature",
+        "below 1 likelier tokens, above 1 more surprising ones",
+        above=True,
+        remark="1: none",
+        by_scale=True,
+        step=0.05,
+        offered=2,
+        suggested=(0.7, 1, 1.3),
+    )
+    cfg_curve: str = option(
+        "ramp",
+        "Guidance curve",
+        "rising from 0 at the first scale, as in the paper (ramp), or the same at all scales (constant)",
+        choices=CFG_CURVES,
+        suggested=CFG_CURVES,
+        link="curve",
+        written="CFG curve",
+    )
+    cfg_start: int = option(
+        0,
+        "Start guidance after scale",
+        "how many scales come before guidance, 0 starts with the first",
+        names_scale=True,
+        suggested=(0, 1, 2),
+        written="CFG start",
+    )
+    cfg_end: int = option(
+        0,
+        "Stop guidance after scale",
+        "how many scales come before guidance stops, which saves up to half of the time; 0 never stops",
+        names_scale=True,
+        remark="0: off",
+        suggested=(0, 1, 2),
+        written="CFG end",
+    )
 
     def __post_init__(self) -> None:
         """Keep own copies of the sequences, as plain tuples; tensors and arrays are welcome."""
-        for name in ("class_labels", "seed", *BY_SCALE):
+        for name in (*OF_THE_BATCH, *BY_SCALE):
             object.__setattr__(self, name, plain(getattr(self, name)))
 
     @property
@@ -137,40 +196,18 @@ class SamplingOptions:
             raise ValueError(
                 f"a list of seeds must have one for each of the {self.batch_size} class labels, not {len(self.seeds)}"
             )
-        for top_k in self.top_k if has_several(self.top_k) else (self.top_k,):
-            if not (is_whole(top_k) and 0 <= top_k <= MOST_NUMBER):
-                raise ValueError(f"top_k must be a whole number of at least 0 (0: off), not {top_k!r}")
-        if not (is_real(self.top_p) and 0 <= self.top_p <= 1):
-            raise ValueError(f"top_p must be a number from 0 to 1 (0: off), not {self.top_p!r}")
-        for temperature in self.temperature if has_several(self.temperature) else (self.temperature,):
-            if not (is_real(temperature) and temperature > 0):
-                raise ValueError(f"temperature must be a finite number above 0 (1: none), not {temperature!r}")
-        for name in BY_SCALE:
-            values = getattr(self, name)
-            if isinstance(values, tuple) and num_scales is not None and len(values) != num_scales:
-                raise ValueError(f"{name} must be one number, or {num_scales}, one for each scale, not {len(values)}")
-        if not isinstance(self.more_smooth, bool):
-            raise ValueError(f"more_smooth must be True or False, not {self.more_smooth!r}")
-        self._check_guidance(num_scales)
-
-    def _check_guidance(self, num_scales: int | None) -> None:
-        """The part of `check` about guidance."""
-        for cfg_scale in self.cfg_scale if has_several(self.cfg_scale) else (self.cfg_scale,):
-            if not (is_real(cfg_scale) and cfg_scale >= 0):
-                raise ValueError(f"cfg_scale must be a finite number of at least 0 (0: off), not {cfg_scale!r}")
+        for name, said in DECLARATIONS.items():
+            given = getattr(self, name)
+            for value in given if said.by_scale and has_several(given) else (given,):
+                if not said.allows(value, num_scales):
+                    raise ValueError(f"{name} must be {said.rule(num_scales)}, not {value!r}")
+            if has_several(given) and num_scales is not None and len(given) != num_scales:
+                raise ValueError(f"{name} must be one number, or {num_scales}, one for each scale, not {len(given)}")
         if has_several(self.cfg_scale) and (self.cfg_curve, self.cfg_start, self.cfg_end) != (CFG_CURVES[0], 0, 0):
             raise ValueError(
                 "cfg_scale has a value for each scale, so cfg_curve, cfg_start and cfg_end would change nothing; "
                 "leave them out, or give one cfg_scale"
             )
-        if self.cfg_curve not in CFG_CURVES:
-            raise ValueError(f"cfg_curve must be {' or '.join(map(repr, CFG_CURVES))}, not {self.cfg_curve!r}")
-        last = "the last scale" if num_scales is None else f"{num_scales - 1}, the last scale"
-        most = math.inf if num_scales is None else num_scales - 1
-        if not (is_whole(self.cfg_start) and 0 <= self.cfg_start <= most):
-            raise ValueError(f"cfg_start must be a whole number from 0 to {last}, not {self.cfg_start!r}")
-        if not (is_whole(self.cfg_end) and 0 <= self.cfg_end <= most):
-            raise ValueError(f"cfg_end must be a whole number from 0 (off) to {last}, not {self.cfg_end!r}")
         if 0 < self.cfg_end <= self.cfg_start:
             raise ValueError(
                 f"cfg_end must be 0 (off) or greater than cfg_start, {self.cfg_start}, not {self.cfg_end!r}; "
@@ -178,20 +215,28 @@ class SamplingOptions:
             )
 
 
+# Of the options that all images of a batch share, by name.
+DECLARATIONS: dict[str, Declaration] = {
+    field.name: field.metadata["said"] for field in fields(SamplingOptions) if field.name not in OF_THE_BATCH
+}
+BY_SCALE = tuple(name for name, said in DECLARATIONS.items() if said.by_scale)
+
+
 def option_names() -> list[str]:
     """The options that all images of a batch share."""
-    return [field.name for field in fields(SamplingOptions) if field.name not in OF_THE_BATCH]
+    return list(DECLARATIONS)
 
 
 def help_of(name: str, by_scale: bool = True) -> str:
-    """The help text of an option.
+    """What the values of an option do, and which it may have.
 
     Args:
         name: of `option_names`.
         by_scale: whether a value for each scale may be given, where the option has such.
     """
-    text: str = SamplingOptions.__dataclass_fields__[name].metadata["help"]
-    return f"{text}; one number, or one for each scale" if by_scale and name in BY_SCALE else text
+    said = DECLARATIONS[name]
+    text = said.help if said.is_switch or said.choices else f"{said.help} ({said.bounds()})"
+    return f"{text}; one number, or one for each scale" if by_scale and said.by_scale else text
 
 
 def has_several(value: object) -> "TypeIs[Sequence[Any]]":
@@ -204,19 +249,3 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         value = value.tolist()
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-
-
-def is_whole(value: Any) -> bool:
-    """Whether a value is an integer of any kind; True and False are not."""
-    try:
-        return not isinstance(value, bool) and index(value) is not None
-    except TypeError:
-        return False
-
-
-def is_real(value: Any) -> bool:
-    """Whether a value is a finite number of any kind, and no larger than a whole one may be."""
-    try:
-        return not isinstance(value, bool | str) and math.isfinite(value) and abs(value) <= MOST_NUMBER
-    except (TypeError, OverflowError):
-        return False

@@ -15,7 +15,8 @@ from ...engine.catalog import Catalog
 from ...engine.comparisons import ComparisonOrder, ask, cell_label, write_files
 from ...engine.engine import Engine
 from ...pictures.sheets import DARK, LIGHT
-from ...sampling.options import SamplingOptions, is_whole
+from ...sampling.declaration import is_whole
+from ...sampling.options import SamplingOptions
 from ..listeners import Listeners
 from ..options import PageOptions
 from .calls import api_errors, events_of, named_file, options_of, progress_info

@@ -10,6 +10,7 @@ import gradio as gr
 from ...comparing.axes import KINDS, NO_CLASS, WORDS_FOR_NO_CLASS, Names
 from ...comparing.comparison import MOST_CELLS
 from ...engine.comparisons import Comparison
+from ...sampling.options import DECLARATIONS
 from ..html import counted, duration, error_banner, status_line
 from ..images.panel import recipe_html
 from ..unchecked import Dropdown
@@ -26,17 +27,6 @@ EXAMPLES = {
     "seed": "0-3",
     "cfg_scale": "0, 1.5, 4 or 0-8:2",
     "top_p": "0.8, 0.95 or 0.8-1:0.05",
-}
-FILLS = {
-    "weights": "ema, raw",
-    "dtype": "float32, bfloat16",
-    "cfg_scale": "0, 1.5, 4, 8",
-    "cfg_curve": "ramp, constant",
-    "cfg_start": "0, 1, 2",
-    "cfg_end": "0, 1, 2",
-    "top_p": "0.6, 0.8, 0.95, 1",
-    "temperature": "0.7, 1, 1.3",
-    "more_smooth": "off, on",
 }
 LIMITS = f"At most {MOST_CELLS} images at a time."
 
@@ -171,8 +161,8 @@ def fill_text(kind: str, names: Names, class_labels: Sequence[int | None], seed:
     if kind == "seed":
         return f"{seed}-{seed + 3}"
     if kind == "top_k":
-        return ", ".join(str(top_k) for top_k in (0, 10, 100, 900) if top_k < vocab_size)
-    return FILLS[kind]
+        return ", ".join(str(top_k) for top_k in DECLARATIONS[kind].suggested if top_k < vocab_size)
+    return KINDS[kind].hint
 
 
 def class_word(label: int | None, class_names: Sequence[str]) -> str:

@@ -5,10 +5,11 @@ from typing import Any
 
 import gradio as gr
 
-from ...sampling.options import BY_SCALE, SamplingOptions, is_real
+from ...sampling.declaration import is_real
+from ...sampling.options import BY_SCALE, DECLARATIONS, SamplingOptions
 from ..static import read_script
 
-ROWS = {"cfg_scale": "Guidance", "temperature": "Temperature", "top_k": "Top-k"}  # in the order shown
+ROWS = {name: DECLARATIONS[name].title for name in ("cfg_scale", "temperature", "top_k")}  # in the order shown
 # Of which controls each row tells until it is drawn over.
 CONTROLS = {
     "cfg_scale": ("cfg_scale", "cfg_curve", "cfg_start", "cfg_end"),

@@ -6,12 +6,12 @@ from typing import Any
 import gradio as gr
 
 from ...sampling.options import CFG_CURVES, option_names
+from ...sampling.presets import CURVE_OPTIONS
 from ..events import AT_ONCE, LATEST
 from ..runs import Updates
 from .bars import CONTROLS, followed
 from .fill import values_from
 from .panel import SettingsPanel
-from .sampling import CURVE_CONTROLS
 
 # Guidance that is drawn is its own curve: the controls of the curve say so at once.
 DRAWN = "(bars, ...curve) => [null, ...(bars?.rows?.cfg_scale?.own ? [null, 0, 0] : curve)]"
@@ -22,7 +22,7 @@ def wire_by_scale(panel: SettingsPanel) -> None:
     controls, bars = panel.controls, panel.controls["by_scale"]
     at_once = AT_ONCE | LATEST
     told = {name: controls[name] for name in option_names()}
-    curve = [controls[name] for name in CURVE_CONTROLS]
+    curve = [controls[name] for name in CURVE_OPTIONS]
 
     def follow(control: str, data: dict[gr.blocks.Block, Any]) -> Updates:
         values = values_from(data, told)

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from ...sampling.options import CFG_CURVES
+from ...sampling.declaration import Declaration
+from ...sampling.options import DECLARATIONS
+from ...sampling.presets import CURVE_OPTIONS
 from .bars import for_controls, own_values
 from .classes import to_labels
 from .counters import num_images_of
 from .restore import Wanted
-from .sampling import CURVE_CONTROLS
 
 NO_CLASS_WORD = "none"
 MOST_LETTERS = 2000  # of one value
@@ -54,11 +55,14 @@ def labels(text: str) -> list[int | str | None]:
     return [None if word == NO_CLASS_WORD else whole(word) if word.isdigit() else word for word in words]
 
 
-def curve(text: str) -> str:
-    """Return how guidance goes over the scales."""
-    if text not in CFG_CURVES:
-        raise ValueError
-    return text
+def reader_of(said: Declaration) -> Callable[[str], Any]:
+    """Return what reads the value of an option."""
+    if said.is_switch:
+        return flag
+    if said.choices:
+        return dict(zip(said.choices, said.choices, strict=True)).__getitem__
+    read = whole if said.is_whole else real
+    return one_or_more(read) if said.by_scale else read
 
 
 # Name in the link, name of the control, how it is read.
@@ -66,14 +70,7 @@ PARAMETERS: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
     ("classes", "classes", labels),
     ("images", "num_images", one_or_more(whole)),
     ("seed", "seed", whole),
-    ("cfg", "cfg_scale", one_or_more(real)),
-    ("top_k", "top_k", one_or_more(whole)),
-    ("top_p", "top_p", real),
-    ("temperature", "temperature", one_or_more(real)),
-    ("smooth", "more_smooth", flag),
-    ("curve", "cfg_curve", curve),
-    ("cfg_start", "cfg_start", whole),
-    ("cfg_end", "cfg_end", whole),
+    *((said.link or name, name, reader_of(said)) for name, said in DECLARATIONS.items()),
 )
 
 
@@ -128,7 +125,7 @@ def to_query(checkpoint: str | None, values: Mapping[str, Any]) -> str:
     own = own_values(values["by_scale"])
     for name, control, _ in PARAMETERS:
         value = own.get(control, values[control])
-        if value is None or "cfg_scale" in own and control in CURVE_CONTROLS:
+        if value is None or "cfg_scale" in own and control in CURVE_OPTIONS:
             continue
         if control == "classes":
             value = ",".join(NO_CLASS_WORD if label is None else str(label) for label in value)

@@ -23,7 +23,6 @@ from .sampling import (
     create_sampling_controls,
     preset_choices,
     presets_of,
-    ranges,
     sampling_values,
 )
 
@@ -173,15 +172,8 @@ def first_values(description: Description | None) -> dict[str, Any]:
 
 def limits(description: Description) -> dict[str, tuple[float, float]]:
     """Return the least and the largest value of every control that has numbers, by name."""
-    own = {
-        "num_images": (1, MOST_IMAGES_A_CLASS),
-        "seed": (0, LARGEST_SEED),
-    }
-    return (
-        own
-        | sampling_controls.limits()
-        | {name: (limit["minimum"], limit["maximum"]) for name, limit in ranges(description).items()}
-    )
+    own = {"num_images": (1, MOST_IMAGES_A_CLASS), "seed": (0, LARGEST_SEED)}
+    return own | sampling_controls.limits(description)
 
 
 def settings_updates(panel: SettingsPanel, description: Description) -> dict[gr.blocks.Block, Any]:
@@ -193,7 +185,7 @@ def settings_updates(panel: SettingsPanel, description: Description) -> dict[gr.
     """
     values = first_values(description)
     sampling = {name: value for name, value in values.items() if name not in KEPT_CONTROLS}
-    updates = value_updates(panel, sampling, ranges(description))
+    updates = value_updates(panel, sampling, sampling_controls.limits(description))
     updates[panel.controls["classes"]] = gr.update(choices=classes.choices(description), value=values["classes"])
     updates[panel.recent] = []
     updates[panel.presets] = gr.update(choices=preset_choices(description), value=preset_choices(description)[0][1])
@@ -201,17 +193,21 @@ def settings_updates(panel: SettingsPanel, description: Description) -> dict[gr.
 
 
 def value_updates(
-    panel: SettingsPanel, values: Mapping[str, Any], new_ranges: Mapping[str, dict[str, int]] | None = None
+    panel: SettingsPanel, values: Mapping[str, Any], new_limits: Mapping[str, tuple[float, float]] | None = None
 ) -> dict[gr.blocks.Block, Any]:
     """Return the updates that fill controls.
 
     Args:
         panel: the panel.
         values: by the controls' names; controls that are not named stay as they are.
-        new_ranges: other limits of sliders, by the controls' names.
+        new_limits: the least and the largest value of sliders that have others now, by the controls' names.
     """
-    new_ranges = new_ranges or {}
-    return {panel.controls[name]: gr.update(value=value, **new_ranges.get(name, {})) for name, value in values.items()}
+    updates = {}
+    for name, value in values.items():
+        least, most = (new_limits or {}).get(name, (None, None))
+        changed = {} if least is None else {"minimum": least, "maximum": most}
+        updates[panel.controls[name]] = gr.update(value=value, **changed)
+    return updates
 
 
 def roll_seed() -> int:

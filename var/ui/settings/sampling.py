@@ -8,110 +8,41 @@ import gradio as gr
 from gradio.components import Component
 
 from ...engine.description import Description
-from ...sampling.options import CFG_CURVES, option_names
-from ...sampling.presets import PRESETS, Preset
+from ...sampling.options import BY_SCALE, DECLARATIONS, option_names
+from ...sampling.presets import CURVE_OPTIONS, PRESETS, Preset
 from ..unchecked import Radio, Slider
 from .bars import own_values, value_of
 
-MOST_GUIDANCE = 10
-GUIDANCE_STEP = 0.1
-MOST_TEMPERATURE = 2
-LEAST_TEMPERATURE = TEMPERATURE_STEP = 0.05
 USUAL_PATCH_NUMS = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
 USUAL_VOCAB_SIZE = 4096
-LABELS = {
-    "cfg_scale": "Guidance",
-    "top_k": "Top-k",
-    "top_p": "Top-p",
-    "temperature": "Temperature",
-    "cfg_start": "Start guidance after scale",
-    "cfg_end": "Stop guidance after scale",
-}
+LABELS = {name: said.title for name, said in DECLARATIONS.items()}
 OPTION_NAMES = re.compile(rf"\b({'|'.join(LABELS)})\b")
-CURVE_CONTROLS = ("cfg_curve", "cfg_start", "cfg_end")
 CURVE_NAMES = {"ramp": "Rising", "constant": "Constant"}
+ELEMENT_IDS = {"cfg_scale": "guidance"}  # where it is not the option's name
 
 
 def create_sampling_controls(description: Description | None, values: Mapping[str, Any]) -> dict[str, Component]:
     """Lay out the controls that presets fill."""
-    return {
-        "cfg_scale": Slider(
-            0,
-            MOST_GUIDANCE,
-            value=values["cfg_scale"],
-            step=GUIDANCE_STEP,
-            label=LABELS["cfg_scale"],
-            info="Higher keeps closer to the class, lower varies more. 0 is off.",
-            elem_id="guidance",
-            buttons=[],
-        ),
-        "top_k": Slider(
-            value=values["top_k"],
-            **top_k_range(description),
-            step=1,
-            label=LABELS["top_k"],
-            info="Draws each token from the k likeliest. 0 is off.",
-            elem_id="top-k",
-            buttons=[],
-        ),
-        "top_p": Slider(
-            0,
-            1,
-            value=values["top_p"],
-            step=0.01,
-            label=LABELS["top_p"],
-            info="Draws from the likeliest tokens that make up this probability. 0 is off.",
-            elem_id="top-p",
-            buttons=[],
-        ),
-        "temperature": Slider(
-            LEAST_TEMPERATURE,
-            MOST_TEMPERATURE,
-            value=values["temperature"],
-            step=TEMPERATURE_STEP,
-            label=LABELS["temperature"],
-            info="Below 1 is safer, above 1 more varied.",
-            elem_id="temperature",
-            buttons=[],
-        ),
-        "more_smooth": gr.Checkbox(
-            values["more_smooth"],
-            label="More smooth",
-            info="Blends tokens instead of picking one (Gumbel softmax): softer images.",
-            elem_id="more-smooth",
-        ),
-    }
+    names = [name for name in DECLARATIONS if name not in CURVE_OPTIONS]
+    return {name: create_control(name, description, values[name]) for name in names}
 
 
 def create_guidance_controls(description: Description | None, values: Mapping[str, Any]) -> dict[str, Component]:
     """Lay out how guidance goes over the scales."""
-    return {
-        "cfg_curve": Radio(
-            [(CURVE_NAMES[curve], curve) for curve in CFG_CURVES],
-            value=values["cfg_curve"],
-            label="Guidance schedule",
-            info="Rising from 0 at the first scale, as in the paper, or the same at all scales.",
-            elem_id="cfg-curve",
-        ),
-        "cfg_start": Slider(
-            value=values["cfg_start"],
-            **scale_range(description),
-            step=1,
-            label=LABELS["cfg_start"],
-            info="0 starts with the first scale.",
-            elem_id="cfg-start",
-            buttons=[],
-        ),
-        "cfg_end": Slider(
-            value=values["cfg_end"],
-            **scale_range(description),
-            step=1,
-            label=LABELS["cfg_end"],
-            info="0 never stops. Stopping early saves up to half of the time.",
-            elem_id="cfg-end",
-            buttons=[],
-        ),
-    }
+    return {name: create_control(name, description, values[name]) for name in CURVE_OPTIONS}
+
+
+def create_control(name: str, description: Description | None, value: Any) -> Component:
+    """Lay out the control of an option: a box, a choice or a slider."""
+    said = DECLARATIONS[name]
+    about = {"label": said.title, "info": f"{said.help[0].upper()}{said.help[1:]}."}
+    about["elem_id"] = ELEMENT_IDS.get(name, name.replace("_", "-"))
+    if said.is_switch:
+        return gr.Checkbox(value, **about)
+    if said.choices:
+        return Radio([(CURVE_NAMES[choice], choice) for choice in said.choices], value=value, **about)
+    least, most = limits(description)[name]
+    return Slider(least, most, value=value, step=said.step, buttons=[], **about)
 
 
 def sampling_values(preset: Preset, description: Description | None) -> dict[str, Any]:
@@ -124,18 +55,15 @@ def bars(
     description: Description | None, values: Mapping[str, Any], own: Mapping[str, Sequence[float]] | None = None
 ) -> dict[str, Any]:
     """Return what the bars show; arguments as of `by_scale.value_of`."""
-    limits = {
-        "cfg_scale": (0, MOST_GUIDANCE, GUIDANCE_STEP),
-        "temperature": (LEAST_TEMPERATURE, MOST_TEMPERATURE, TEMPERATURE_STEP),
-        "top_k": (0, vocab_size_of(description), 1),
-    }
-    return value_of(patch_nums_of(description), limits, values, own)
+    ranges = limits(description)
+    steps = {name: (*ranges[name], DECLARATIONS[name].step) for name in BY_SCALE}
+    return value_of(patch_nums_of(description), steps, values, own)
 
 
 def sampling_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return how tokens are drawn as the controls say it: arguments of `VARPipeline.stream`."""
     own = own_values(values["by_scale"])
-    beside = CURVE_CONTROLS if "cfg_scale" in own else ()  # drawn guidance has no curve
+    beside = CURVE_OPTIONS if "cfg_scale" in own else ()  # drawn guidance has no curve
     return {name: own.get(name, values[name]) for name in option_names() if name not in beside}
 
 
@@ -184,26 +112,17 @@ def patch_nums_of(description: Description | None) -> tuple[int, ...]:
     return (description.patch_nums if description else ()) or USUAL_PATCH_NUMS
 
 
-def top_k_range(description: Description | None) -> dict[str, int]:
-    """Return the slider's limits; its top is the vocabulary."""
-    return {"minimum": 0, "maximum": vocab_size_of(description)}
-
-
 def scale_range(description: Description | None) -> dict[str, int]:
     """Return the limits of the sliders that name a scale."""
     return {"minimum": 0, "maximum": max(1, len(patch_nums_of(description)) - 1)}
 
 
-def ranges(description: Description) -> dict[str, dict[str, int]]:
-    """Return the limits of the controls that depend on the checkpoint, by name."""
-    top_k, scale = top_k_range(description), scale_range(description)
-    return {"top_k": top_k, "cfg_start": scale, "cfg_end": scale}
-
-
-def limits() -> dict[str, tuple[float, float]]:
-    """Return the least and the largest value of every control whose range is the same for all checkpoints, by name."""
-    return {
-        "cfg_scale": (0, MOST_GUIDANCE),
-        "top_p": (0, 1),
-        "temperature": (LEAST_TEMPERATURE, MOST_TEMPERATURE),
-    }
+def limits(description: Description | None) -> dict[str, tuple[float, float]]:
+    """Return the least and the largest value of every control of numbers for a checkpoint, by name."""
+    last_scale, found = scale_range(description)["maximum"], {}
+    for name, said in DECLARATIONS.items():
+        if said.is_switch or said.choices:
+            continue
+        most = last_scale if said.names_scale else said.most or said.offered or vocab_size_of(description)
+        found[name] = (said.step if said.above else said.least, most)
+    return found
