@@ -214,8 +214,11 @@ def test_a_link_fills_the_controls(visit):
     visitor.wait_for("settings-note", "Settings restored.")
     visitor.wait_for("found", "epoch 9")
     assert (number(visitor, "seed"), number(visitor, "guidance")) == ("8", "1.5")
-    visitor.generate()
+    visitor.wait_for("status", "made from the link")
+    visitor.wait_for_finished()
     assert visitor.captions() == ["Dog, seed 8", "no class, seed 9"]
+    visitor.generate()
+    assert "link" not in visitor.text("status")
 
 
 def test_a_link_with_unknown_values_gets_a_quiet_message(visit):

@@ -4,6 +4,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from var.ui.settings.events import asks_for_images
 from var.ui.settings.links import from_query, to_query
 
 VALUES = {
@@ -70,3 +71,22 @@ def test_what_cannot_be_read_is_left_out_and_named(parameters):
 
 def test_one_bad_value_does_not_spoil_the_others():
     assert from_query({"seed": "?", "cfg": "2"}).values["cfg_scale"] == 2
+
+
+LINK = {"checkpoint": "a.pth", "classes": "3", "seed": "8"}
+
+
+@pytest.mark.parametrize(
+    ("link", "remembered", "expected"),
+    [
+        ({}, None, False),
+        ({"checkpoint": "a.pth", "seed": "8"}, None, False),
+        (LINK, None, True),
+        (LINK, LINK | {"cfg": "2"}, False),  # the page was loaded again
+        (LINK, LINK | {"seed": "9"}, True),
+        (LINK, LINK | {"checkpoint": "b.pth"}, True),
+        ({"classes": "3", "seed": "8"}, LINK, False),
+    ],
+)
+def test_images_that_a_link_asks_for_are_made_once(link, remembered, expected):
+    assert asks_for_images(from_query(link), remembered and from_query(remembered)) == expected

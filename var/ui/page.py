@@ -142,7 +142,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         wire_shortcut(blocks)
         blocks.load(None, None, None, js=read_script("page"), show_progress="hidden", api_visibility="private")
         brought_back = wire_reload(opened, view, history_panel, images_panel)
-        wire_link(brought_back, view, fill, history_panel.told)
+        wire_link(brought_back, view, fill, history_panel.told, images_panel.of_link)
         wire_settings(settings_panel, view, fill, [panel.generate for panel in of_images], images_panel.problem)
         wire_edit(edit_panel, of_images, view, fill, tabs)
         wire_history(history_panel, images_panel, tabs)

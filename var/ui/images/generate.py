@@ -50,6 +50,7 @@ SHORTCUT = """() => {
 }"""
 # Between two pictures of a run: eyes see no more, and to show them takes a browser on the same machine time, too.
 LEAST_SECONDS = 0.1
+OF_LINK = ", made from the link"
 ANY_SEED = -1  # as people type it elsewhere; so is an empty field
 
 
@@ -94,10 +95,10 @@ def wire_generation(
     checkpoint = view.panel
     runs = Generation(panel, view, settings, history, listeners, editing)
 
-    asked = {checkpoint.choice, checkpoint.uploads, checkpoint.loading, panel.shown, panel.picked}
+    asked = {checkpoint.choice, checkpoint.uploads, checkpoint.loading, panel.shown, panel.picked, panel.of_link}
     asked |= {*settings.controls.values(), *(editing.components if editing else ())}
     outputs = [settings.controls["seed"], panel.generate, panel.stop, panel.status, panel.problem, panel.made]
-    outputs += [panel.gallery, panel.shown, panel.bundle, *panel.of_picked]
+    outputs += [panel.of_link, panel.gallery, panel.shown, panel.bundle, *panel.of_picked]
     hear_of([panel.generate.click])
     finished = panel.generate.click(runs.run, asked, outputs, js=SHOW_IMAGES % (panel.prefix, panel.prefix), **AGAIN)
     # By then the page may have another history, and another image may be looked at, than at the click.
@@ -128,7 +129,7 @@ class Generation(TabRuns):
 
     def begin(self, data: Updates) -> Updates:
         """Let nothing be done with the images before, which give way."""
-        return {self._panel.made: None} | picked_updates(self._panel, None, None)
+        return {self._panel.made: None, self._panel.of_link: False} | picked_updates(self._panel, None, None)
 
     async def make(self, data: Updates, run: Run) -> AsyncIterator[Updates]:
         """Make the images and show them as they grow."""
@@ -166,7 +167,8 @@ class Generation(TabRuns):
         elif images.finished:
             kept = await asyncio.to_thread(images.kept_run, order)
             seconds = ended.seconds if isinstance(ended, Done) else None
-            yield {panel.status: status_of(scale, seconds), panel.made: kept} | shown_updates(panel, kept) | problem
+            status = status_of(scale, seconds, data[panel.of_link])
+            yield {panel.status: status, panel.made: kept} | shown_updates(panel, kept) | problem
         else:
             yield {panel.status: status_of(scale, None)} | self._unfinished(images.previews(scale), data[panel.shown])
 
@@ -223,10 +225,17 @@ def progress_of(scale: Scale) -> str:
     return progress_line(scale.patch_nums, scale.scale_index, growing, total, scale.remaining)
 
 
-def status_of(scale: Scale, seconds: float | None) -> str:
-    """Return what came of a run; `scale` is its last, `seconds` what it took, None where it did not come to its end."""
+def status_of(scale: Scale, seconds: float | None, of_link: bool = False) -> str:
+    """Return what came of a run.
+
+    Args:
+        scale: its last.
+        seconds: that it took; None where it did not come to its end.
+        of_link: whether nobody but the page's address asked for it.
+    """
     if scale.last and seconds is not None:
-        return finished_line(scale.num_finished, seeds_of(scale), seconds)
+        made_from = OF_LINK if of_link else ""
+        return finished_line(scale.num_finished, seeds_of(scale) + made_from, seconds)
     return stopped_line(scale.scale_index, len(scale.patch_nums), scale.num_finished, len(scale.recipes))
 
 

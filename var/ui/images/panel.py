@@ -34,6 +34,7 @@ class ImagesPanel:
         filmed: session state, the file of the image whose scales are shown; None where none are.
         strip: the scales of the image; animation: the same as a short film. They are shown once they are there.
         is_dark, is_narrow: not shown, how the page looks.
+        of_link: not shown, whether the next run is what the page's address asks for.
     """
 
     prefix: str
@@ -59,6 +60,7 @@ class ImagesPanel:
     filmed: gr.State
     is_dark: gr.Checkbox
     is_narrow: gr.Checkbox
+    of_link: gr.Checkbox
 
     @property
     def of_picked(self) -> list[gr.blocks.Block]:
@@ -147,6 +149,7 @@ def create_images_panel(
         gr.State(None),
         gr.State(None),
         gr.State(None),
+        gr.Checkbox(visible=False),
         gr.Checkbox(visible=False),
         gr.Checkbox(visible=False),
     )

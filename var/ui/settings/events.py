@@ -37,6 +37,10 @@ COPY_LINK = """(query) => {
   button.textContent = "Copied";
   setTimeout(() => { button.textContent = words; }, 2000);
 }"""
+# Once the controls tell their new values.
+MAKE = """(asked) => {
+  if (asked) setTimeout(() => document.getElementById("generate").click(), 200);
+}"""
 # As `generate_label` in Python.
 COUNT_ON_BUTTONS = """(classes, usual, byClass, counts) => {
   const own = new Map((byClass ? counts?.rows ?? [] : []).map((row) => [row.label, row.count]));
@@ -162,22 +166,44 @@ def wire_settings(
     fill.after(read)
 
 
-def wire_link(opened: gr.events.Dependency, view: CheckpointView, fill: Fill, told: gr.Textbox) -> None:
+def wire_link(
+    opened: gr.events.Dependency, view: CheckpointView, fill: Fill, told: gr.Textbox, of_link: gr.Checkbox
+) -> None:
     """Fill the controls with the settings of the page's address, or else with those that its tab remembers.
+
+    Images that an address asks for are made, unless the tab has them: who opens a link wants to see them.
 
     Args:
         opened: the event of a page that is up to date.
         view: shows the checkpoint.
         fill: fills the controls.
         told: what the browser's tab remembers.
+        of_link: gets whether images are to be made.
     """
 
-    def read_link(uploads: dict[str, str], told: str, request: gr.Request) -> Wanted | None:
-        wanted = from_query(dict(request.query_params)) or settings_from(told)
+    def read_link(uploads: dict[str, str], told: str, request: gr.Request) -> tuple[Wanted | None, bool]:
+        linked, remembered = from_query(dict(request.query_params)), settings_from(told)
+        wanted = linked or remembered
         if wanted is None or wanted.checkpoint is None or wanted.checkpoint in view.catalog.names(uploads):
-            return wanted
+            return wanted, asks_for_images(linked, remembered)
         note = f"The link's checkpoint {wanted.checkpoint[:80]} is not in the list. {wanted.note}"
-        return replace(wanted, checkpoint=None, note=note)
+        return replace(wanted, checkpoint=None, note=note), False
 
-    of_link = gr.State(None)  # of its own, so that a page that opens takes nothing from who is quicker
-    fill.after(opened.then(read_link, [view.panel.uploads, told], [of_link], **AT_ONCE), of_link)
+    state = gr.State(None)  # of its own, so that a page that opens takes nothing from who is quicker
+    read = opened.then(read_link, [view.panel.uploads, told], [state, of_link], **AT_ONCE)
+    fill.after(read, state).then(None, [of_link], None, js=MAKE, **AT_ONCE)
+
+
+def asks_for_images(linked: Wanted | None, remembered: Wanted | None) -> bool:
+    """Whether a page that opens is to make the images of its address.
+
+    Args:
+        linked: the settings of the address; None for none.
+        remembered: those of the run before the page was loaded again; None where there was none.
+    """
+    if linked is None or "classes" not in linked.values:
+        return False
+    if remembered is None or linked.checkpoint not in (None, remembered.checkpoint):
+        return True
+    asked = {name: value for name, value in linked.values.items() if name != "new_seed"}
+    return any(remembered.values.get(name) != value for name, value in asked.items())
