@@ -119,7 +119,11 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
             with gr.Column(elem_id="right", min_width=300), gr.Tabs(selected=IMAGES_TAB, elem_id="tabs") as tabs:
                 with gr.Tab("Images", id=IMAGES_TAB):
                     images_panel = create_images_panel(
-                        status, num_images, wall=wall, copy_link=settings_panel.copy_link
+                        status,
+                        num_images,
+                        wall=wall,
+                        copy_link=settings_panel.copy_link,
+                        kept=settings_panel.kept,
                     )
                 with gr.Tab("Edit", id=EDIT_TAB):
                     edit_panel = create_edit_panel(first.description, num_images)
@@ -151,7 +155,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         edited = wire_generation(blocks, edit_panel.images, *of_runs, editing_of(edit_panel))
         compared = wire_compare(blocks, compare_panel, *of_runs, fill)
         for panel in of_images:
-            wire_picked(panel, view, fill, listeners)
+            wire_picked(panel, view, fill, listeners, tabs)
         wire_changed_file(view, [made, edited])
         wire_memory([made, edited, compared, uploaded], view, history_panel, settings_panel)
     blocks.queue(max_size=MAX_EVENTS)

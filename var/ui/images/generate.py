@@ -96,7 +96,7 @@ def wire_generation(
     runs = Generation(panel, view, settings, history, listeners, editing)
 
     asked = {checkpoint.choice, checkpoint.uploads, checkpoint.loading, panel.shown, panel.picked, panel.of_link}
-    asked |= {*settings.controls.values(), *(editing.components if editing else ())}
+    asked |= {settings.kept.kept, *settings.controls.values(), *(editing.components if editing else ())}
     outputs = [settings.controls["seed"], panel.generate, panel.stop, panel.status, panel.problem, panel.made]
     outputs += [panel.of_link, panel.gallery, panel.shown, panel.bundle, *panel.of_picked]
     hear_of([panel.generate.click])
@@ -179,9 +179,9 @@ class Generation(TabRuns):
         values = values_from(data, self._settings.controls)
         if isinstance(values["seed"], int | float) and values["seed"] > LARGEST_SEED:
             raise ValueError(f"The seed must be at most {LARGEST_SEED} here: browsers know no larger whole numbers.")
-        edit = None
+        edit, kept = None, data[self._settings.kept.kept]
         if self._editing is not None:
-            edit = self._editing.read(*(data[component] for component in self._editing.components))
+            edit, kept = self._editing.read(*(data[component] for component in self._editing.components)), None
         order = Order(
             choice.path,
             choice.name,
@@ -191,6 +191,8 @@ class Generation(TabRuns):
             sampling_of(values),
             choice.loading,
             edit,
+            branch=kept and kept.branch,
+            checkpoint_hash=kept.checkpoint_hash if kept else "",
         )
         order.check_for(len(choice.description.class_names), choice.description.patch_nums)
         return order

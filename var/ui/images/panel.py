@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import gradio as gr
 from PIL import Image
@@ -13,6 +14,8 @@ from ...outputs.zip import MAX_NAME_BYTES
 from ...text import file_name_part
 from ..history.kept_runs import KeptRun
 from ..html import counted, status_line
+from ..settings.kept import KeptRow
+from .scrubber import Film, create_scrubber, value_of
 
 PREVIEW_QUALITY = 85  # of 100; of JPEG
 EMPTY_NAME = "empty.png"
@@ -31,7 +34,8 @@ class ImagesPanel:
         picked_text, reuse, vary, edit, scales, download: about that image.
         bundle: makes a zip of all; bundle_file: not shown, the zip.
         recipe: how that image was made, in words.
-        filmed: session state, the file of the image whose scales are shown; None where none are.
+        filmed: session state, the `Film` of the image whose scales are shown; None where none are.
+        scrubber: shows the large image after each scale, and branches from there.
         strip: the scales of the image; animation: the same as a short film. They are shown once they are there.
         is_dark, is_narrow: not shown, how the page looks.
         of_link: not shown, whether the next run is what the page's address asks for.
@@ -52,6 +56,7 @@ class ImagesPanel:
     bundle: gr.Button
     bundle_file: gr.File
     recipe: gr.HTML
+    scrubber: gr.HTML
     strip: gr.Image
     animation: gr.Image
     shown: gr.State
@@ -66,7 +71,12 @@ class ImagesPanel:
     def of_picked(self) -> list[gr.blocks.Block]:
         """What `picked_updates` changes."""
         buttons = [self.reuse, self.vary, self.edit, self.scales, self.download]
-        return [self.picked, self.picked_text, *buttons, self.recipe, self.strip, self.animation, self.filmed]
+        return [self.picked, self.picked_text, *buttons, self.recipe, *self.of_film]
+
+    @property
+    def of_film(self) -> list[gr.blocks.Block]:
+        """What `film_updates` changes."""
+        return [self.filmed, self.scrubber, self.strip, self.animation]
 
 
 def generate_label(num_images: int) -> str:
@@ -75,7 +85,12 @@ def generate_label(num_images: int) -> str:
 
 
 def create_images_panel(
-    status: str, num_images: int, prefix: str = "", wall: gr.HTML | None = None, copy_link: gr.Button | None = None
+    status: str,
+    num_images: int,
+    prefix: str = "",
+    wall: gr.HTML | None = None,
+    copy_link: gr.Button | None = None,
+    kept: KeptRow | None = None,
 ) -> ImagesPanel:
     """Lay out the panel.
 
@@ -85,6 +100,7 @@ def create_images_panel(
         prefix: of the ids; the style sheets address both panels by the classes `of-…`.
         wall: of the classes, which stands in the images' place until there are some, then beside them.
         copy_link: the button that copies a link to these settings.
+        kept: the line that says what new images keep.
     """
 
     def name(part: str) -> dict[str, str]:
@@ -96,6 +112,10 @@ def create_images_panel(
     with gr.Row(**name("actions")):
         generate = gr.Button(generate_label(num_images), variant="primary", **name("generate"))
         stop = gr.Button("Stop", interactive=False, **name("stop"))
+    if kept is not None:
+        with gr.Row(elem_id="kept-row"):
+            kept.text.render()
+            kept.drop.render()
     with gr.Row(**name("status-row")):
         status_html = gr.HTML(status_line(status), **name("status"))
         if copy_link is not None:
@@ -113,6 +133,7 @@ def create_images_panel(
                 interactive=False,
                 **name("images"),
             )
+            scrubber = create_scrubber(prefix)
             with gr.Row(**name("picked")):
                 picked_text = gr.HTML(picked_html(PICK_HINT), **name("picked-text"))
                 reuse = small("Reuse settings", "reuse")
@@ -143,6 +164,7 @@ def create_images_panel(
         bundle,
         gr.File(visible=False),
         recipe,
+        scrubber,
         strip,
         animation,
         gr.State(None),
@@ -187,10 +209,21 @@ def picked_updates(panel: ImagesPanel, run: KeptRun | None, index: int | None) -
         panel.scales: interactive,
         panel.download: gr.update(value=run.files[index] if there else None, interactive=there),
         panel.recipe: recipe_html(run.recipes[index]) if there else "",
-        panel.strip: None,
-        panel.animation: None,
-        panel.filmed: None,
+        **film_updates(panel, None),
     }
+
+
+def film_updates(
+    panel: ImagesPanel, film: Film | None, strip: str | None = None, animation: str | None = None
+) -> dict[gr.blocks.Block, Any]:
+    """Return the updates for the scales of the image that is looked at, or for none.
+
+    Args:
+        panel: the tab's.
+        film: the image after each scale.
+        strip, animation: the files of both pictures of it.
+    """
+    return {panel.filmed: film, panel.scrubber: value_of(film), panel.strip: strip, panel.animation: animation}
 
 
 def shown_updates(panel: ImagesPanel, run: KeptRun) -> dict:

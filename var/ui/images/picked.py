@@ -21,8 +21,9 @@ from ..html import FAILED, error_banner, runs_before, status_line
 from ..listeners import Listeners
 from ..runs import Updates
 from ..settings.fill import Fill
-from ..settings.restore import Wanted, from_recipe, varied
-from .panel import Folder, ImagesPanel, file_stem, picked_html, picked_updates, shown_updates
+from ..settings.restore import Wanted, branched, from_recipe, varied
+from .panel import Folder, ImagesPanel, file_stem, film_updates, picked_html, picked_updates, shown_updates
+from .scrubber import Film
 
 CLOSE_LARGE = """(...values) => {
   document.querySelector('#images .preview button[aria-label="Close"]')?.click();
@@ -40,13 +41,13 @@ HOW_IT_LOOKS = """(run, index, filmed) => [
 ]"""
 COLUMNS_ON_A_PHONE = 3  # of the film strip, so that its labels can be read
 SHOW_FILM = (
-    """() => { setTimeout(() => document.getElementById("%sfilm")?.scrollIntoView({block: "nearest"}), 100); }"""
+    """() => { setTimeout(() => document.getElementById("%sscrubber")?.scrollIntoView({block: "nearest"}), 100); }"""
 )
 PRESS_GENERATE = """() => document.getElementById("%sgenerate").click()"""
 IMAGES_TAB, HISTORY_TAB = "images-tab", "history-tab"
 
 
-def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, listeners: Listeners) -> None:
+def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, listeners: Listeners, tabs: gr.Tabs) -> None:
     """Connect a tab's buttons for one image, and the zip of all.
 
     Args:
@@ -54,6 +55,7 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, listeners:
         view: shows the checkpoint.
         fill: fills the controls.
         listeners: who hears of a film.
+        tabs: of the right side.
     """
     engine = view.engine
 
@@ -72,14 +74,14 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, listeners:
     async def show_scales(
         run: KeptRun | None,
         index: int | None,
-        filmed: str | None,
+        filmed: Film | None,
         is_dark: bool,
         is_narrow: bool,
         request: gr.Request,
     ) -> AsyncIterator[Updates]:
         """Show the scales of the image, or hide them where they are shown."""
-        if run is None or index is None or run.files[index] == filmed:
-            yield {panel.strip: None, panel.animation: None, panel.filmed: None}
+        if run is None or index is None or is_of(filmed, run, index):
+            yield film_updates(panel, None)
             return
         scales: list[Image.Image] = []
         try:
@@ -95,7 +97,7 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, listeners:
                     scales.append(event.image)
                     text = f"Decoding scale {len(scales)} of {len(event.patch_nums)} …"
                     yield {panel.picked_text: picked_html(text)}
-                    patch_nums = event.patch_nums
+                    patch_nums, tokens = event.patch_nums, event.tokens
         finally:
             engine.stop(job)
         if isinstance(event, Failed):
@@ -104,25 +106,31 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, listeners:
         stem, folder = file_stem(run.recipes[index]), Folder(panel.gallery.GRADIO_CACHE)
         strip, animation = folder.path(f"{stem}-scales.png"), folder.path(f"{stem}-scales.webp")
         columns = COLUMNS_ON_A_PHONE if is_narrow else None
+        frames = [folder.path(f"{stem}-scale-{number}.png") for number in range(1, len(scales))] + [run.files[index]]
 
         def write() -> None:
+            for image, frame in zip(scales[:-1], frames, strict=False):
+                image.save(frame)
             film_strip(scales, patch_nums, columns, DARK if is_dark else LIGHT).save(strip)
             save_animation(animation, scales)
 
         await asyncio.to_thread(write)
-        yield {
-            panel.filmed: run.files[index],
-            panel.strip: strip,
-            panel.animation: animation,
-            panel.problem: "",
-        }
+        film = Film(run.files[index], run.recipes[index], frames, patch_nums, tokens)
+        yield film_updates(panel, film, strip, animation) | {panel.problem: ""}
 
-    def show_film_of_picked(run: KeptRun | None, index: int | None, filmed: str | None) -> Updates:
+    def show_film_of_picked(run: KeptRun | None, index: int | None, filmed: Film | None) -> Updates:
         """Name the image that is looked at; a film of another one, which was looked at before, is not shown."""
         text = {panel.picked_text: picked_updates(panel, run, index)[panel.picked_text]}
-        if run is not None and index is not None and run.files[index] == filmed:
+        if run is not None and index is not None and is_of(filmed, run, index):
             return text
-        return text | {panel.strip: None, panel.animation: None, panel.filmed: None}
+        return text | film_updates(panel, None)
+
+    def branch(
+        run: KeptRun, index: int, film: Film, name: str | None, uploads: dict[str, str], event: gr.EventData
+    ) -> Updates:
+        """Set the page to new images that keep the scales up to the one that is looked at."""
+        wanted = branched(reuse(run, index, name, uploads), film.kept(event.scale))
+        return {fill.wanted: wanted, tabs: gr.Tabs(selected=IMAGES_TAB)}
 
     def make_bundle(run: KeptRun) -> str | None:
         path = Folder(panel.gallery.GRADIO_CACHE).path(f"{file_stem(run.recipes[0])}-and-more.zip")
@@ -144,15 +152,18 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, listeners:
     panel.scales.click(
         show_scales,
         [panel.shown, panel.picked, panel.filmed, panel.is_dark, panel.is_narrow],
-        [panel.filmed, panel.strip, panel.animation, panel.problem, panel.picked_text],
+        [*panel.of_film, panel.problem, panel.picked_text],
         js=HOW_IT_LOOKS,
         **BESIDE,
     ).then(
         show_film_of_picked,
         [panel.shown, panel.picked, panel.filmed],
-        [panel.filmed, panel.strip, panel.animation, panel.picked_text],
+        [*panel.of_film, panel.picked_text],
         **AT_ONCE,
     ).then(None, None, None, js=SHOW_FILM % panel.prefix, **AT_ONCE)
+    of_film = [panel.shown, panel.picked, panel.filmed, *where[2:]]
+    branching = fill.after(panel.scrubber.click(branch, of_film, [fill.wanted, tabs], **AT_ONCE))
+    branching.then(None, None, None, js=PRESS_GENERATE % "", **AT_ONCE)
     panel.bundle.click(make_bundle, [panel.shown], [panel.bundle_file], **AT_ONCE).success(
         None, [panel.bundle_file], None, js=SAVE_FILE, **AT_ONCE
     )
@@ -207,3 +218,8 @@ def film_order(run: KeptRun, index: int) -> FilmOrder:
         raise ValueError(f"{source.checkpoint} is no longer in the list, so the scales cannot be made again.")
     with Image.open(run.files[index]) as image:
         return FilmOrder(source.path, source.checkpoint, image.convert("RGB"), recipe, tokens, source.loading)
+
+
+def is_of(film: Film | None, run: KeptRun, index: int) -> bool:
+    """Whether a film is that of an image of a run."""
+    return film is not None and film.file == run.files[index]

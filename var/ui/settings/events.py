@@ -122,10 +122,17 @@ def wire_settings(
     def link(data: dict[gr.blocks.Block, Any]) -> tuple[str, str, Any]:
         values = link_values(values_from(data, controls))
         name = data[view.panel.choice]
+        if data[panel.kept.kept]:
+            note = "Link copied, without the kept scales: the PNG of an image carries them, a link cannot."
+            return to_query(name, values), hint_line(note), notice_banner(note)
         if name in data[view.panel.uploads]:
             note = f"Link copied, without the checkpoint: {name} is here for this visit alone."
             return to_query(None, values), hint_line(note), notice_banner(note)
         return to_query(name, values), hint_line("Link copied."), gr.skip()
+
+    def draw_all() -> Updates:
+        """Keep no scales of another image any longer."""
+        return panel.kept.updates(None)
 
     def read_png(path: str, name: str | None, uploads: dict[str, str]) -> tuple[Wanted | None, str, None]:
         try:
@@ -135,6 +142,7 @@ def wire_settings(
         finally:
             catalog.uploads.remove(path)
 
+    panel.kept.drop.click(draw_all, None, panel.kept.outputs, **AT_ONCE)
     panel.presets.input(preset_chosen, [panel.presets, *where], panel.shown(), **AT_ONCE)
     for name in option_names():
         controls[name].input(None, None, [panel.presets], js="() => null", **AT_ONCE)

@@ -79,10 +79,12 @@ class Fill:
         if wanted is None or description is None:
             return {state: None}
         wanted = fitted(wanted, description, view.engine.placement().device)
-        held = values_from(data, panel.controls) | wanted.values
-        bars = sampling_controls.bars(description, held, wanted.values.get("by_scale"))
-        updates = settings_panel.value_updates(panel, {**wanted.values, "by_scale": bars})
-        note = wanted.note or ("Settings restored." if wanted.values and not wanted.silent else "")
+        values = dict(wanted.values)
+        kept = panel.kept.updates(values.pop("kept")) if "kept" in values else {}
+        held = values_from(data, panel.controls) | values
+        bars = sampling_controls.bars(description, held, values.get("by_scale"))
+        updates = settings_panel.value_updates(panel, {**values, "by_scale": bars}) | kept
+        note = wanted.note or ("Settings restored." if values and not wanted.silent else "")
         updates |= self._told_beside(wanted)
         preset = sampling_controls.matching_preset({**held, "by_scale": bars}, description)
         return updates | {panel.presets: preset, panel.note: hint_line(note), state: None}

@@ -17,6 +17,7 @@ from . import counters as counts
 from . import sampling as sampling_controls
 from .bars import create_by_scale
 from .counters import MOST_IMAGES_A_CLASS
+from .kept import KeptRow, create_kept_row
 from .picker import create_picker
 from .sampling import (
     create_guidance_controls,
@@ -51,6 +52,7 @@ class SettingsPanel:
         note: what restoring or copying came to.
         recent: session state, the classes used lately.
         link: not shown, the link to copy.
+        kept: the line that says what new images keep of another one; it is rendered where the images are.
     """
 
     controls: dict[str, Component]
@@ -66,10 +68,11 @@ class SettingsPanel:
     note: gr.HTML
     recent: gr.State
     link: gr.Textbox
+    kept: KeptRow
 
     def shown(self) -> list[gr.blocks.Block]:
         """All that the follower and `value_updates` change."""
-        return [*self.controls.values(), self.presets, self.recent]
+        return [*self.controls.values(), self.presets, self.recent, *self.kept.outputs]
 
     @property
     def follower(self) -> Follower:
@@ -160,6 +163,7 @@ def create_settings_panel(description: Description | None) -> SettingsPanel:
         note,
         gr.State([]),
         link,
+        create_kept_row(),
     )
 
 
@@ -188,6 +192,7 @@ def settings_updates(panel: SettingsPanel, description: Description) -> dict[gr.
     updates = value_updates(panel, sampling, sampling_controls.limits(description))
     updates[panel.controls["classes"]] = gr.update(choices=classes.choices(description), value=values["classes"])
     updates[panel.recent] = []
+    updates |= panel.kept.updates(None)  # tokens of one checkpoint mean something else to another
     updates[panel.presets] = gr.update(choices=preset_choices(description), value=preset_choices(description)[0][1])
     return updates
 

@@ -16,8 +16,11 @@ from . import classes
 from . import counters as counts
 from . import panel as settings_panel
 from .bars import for_controls
+from .kept import Kept, kept_of
 
 EDITED = "It was edited from another image, which is not in the file: these settings alone do not make it again."
+OTHER_TOKENS = "It is a branch; the scales that it keeps mean nothing to another checkpoint, so they are not kept here."
+NUM_BRANCHES = 4  # of each class, so that they can be compared
 MOST_NAME_LETTERS = 60  # of a class that somebody names
 
 
@@ -27,7 +30,8 @@ class Wanted:
 
     Args:
         values: by the controls' names; `classes` is a list of class labels or names, None for no class, `counts` are
-            images by one of these, and `by_scale` lists of a value for each scale by option. What is not named stays.
+            images by one of these, and `by_scale` lists of a value for each scale by option; beside them `kept`, what
+            new images keep of another one, or None. What is not named stays.
         checkpoint: name of the checkpoint in the list; None: whatever is chosen.
         weights: "ema" or "raw" of that checkpoint; None: the usual.
         num_heads: attention heads that were given for it; None where the file tells them.
@@ -65,16 +69,25 @@ def from_recipe(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], ch
     elif name != chosen:
         note = f"Chose {name} ({recipe.checkpoint_hash}), which made the image."
     notes = [note] if note else []
+    if recipe.branch and name is None:
+        notes.append(OTHER_TOKENS)
     if recipe.edited:
         notes.append(EDITED)
     made = {"weights": recipe.weights, "num_heads": recipe.num_heads, "device": recipe.device, "dtype": recipe.dtype}
-    return Wanted(values_of(recipe), name, **made, note=" ".join(notes))
+    kept = kept_of(recipe) if name else None
+    return Wanted(values_of(recipe) | {"kept": kept}, name, **made, note=" ".join(notes))
 
 
 def varied(wanted: Wanted) -> Wanted:
     """Return the settings of an image with a new seed for each run; as many images are made as the page says."""
     values = {name: value for name, value in wanted.values.items() if name not in ("num_images", "by_class", "seed")}
     return replace(wanted, values=values | {"new_seed": True}, device=None)
+
+
+def branched(wanted: Wanted, kept: Kept) -> Wanted:
+    """Return the settings of new images that keep something of another one; `wanted` are the settings of that one."""
+    values = varied(wanted).values | {"kept": kept, "num_images": NUM_BRANCHES, "by_class": False}
+    return replace(varied(wanted), values=values)
 
 
 def find_checkpoint(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], chosen: str | None) -> str | None:
