@@ -170,24 +170,35 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, listeners:
 
 
 def wire_history(history: HistoryPanel, panel: ImagesPanel, tabs: gr.Tabs) -> None:
-    """Let a click on a run of the history show it again, in the tab Images; `tabs` are those of the right side."""
+    """Show a run of the history again that is clicked, or an image of its tree, in the tab Images.
+
+    Args:
+        history: the panel.
+        panel: of the tab Images.
+        tabs: of the right side.
+    """
 
     def shown_again(runs: list[KeptRun], event: gr.SelectData) -> Updates:
-        run = runs[event.index]
+        return show(runs[event.index])
+
+    def shown_large(runs: list[KeptRun], event: gr.EventData) -> Updates:
+        return show(runs[event.run], event.image)
+
+    def show(run: KeptRun, index: int | None = None) -> Updates:
+        """Show a run, or one of its images in large."""
         if not all(Path(file).exists() for file in run.files):
             return {
                 panel.status: status_line("These images are no longer on the server."),
                 tabs: gr.Tabs(selected=IMAGES_TAB),
             }
-        return shown_run(panel, run, "Shown again") | {tabs: gr.Tabs(selected=IMAGES_TAB)}
+        updates = shown_run(panel, run, "Shown again") | {tabs: gr.Tabs(selected=IMAGES_TAB)}
+        if index is not None:
+            updates |= picked_updates(panel, run, index) | {panel.gallery: gr.Gallery(run.shown, selected_index=index)}
+        return updates
 
-    history.gallery.select(
-        shown_again,
-        [history.runs],
-        [panel.gallery, panel.shown, panel.bundle, panel.status, tabs, *panel.of_picked],
-        js=CLOSE_LARGE,
-        **AT_ONCE | EACH,
-    )
+    outputs = [panel.gallery, panel.shown, panel.bundle, panel.status, tabs, *panel.of_picked]
+    history.gallery.select(shown_again, [history.runs], outputs, js=CLOSE_LARGE, **AT_ONCE | EACH)
+    history.tree.click(shown_large, [history.runs], outputs, js=CLOSE_LARGE, **AT_ONCE | EACH)
 
 
 def shown_run(panel: ImagesPanel, run: KeptRun, words: str) -> Updates:
