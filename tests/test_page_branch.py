@@ -85,6 +85,8 @@ def test_branches_keep_what_is_seen_until_all_is_to_be_drawn(visit, checkpoint):
     visitor.choose_classes("Dog")  # another class for the rest
     visitor.generate()
     assert {(recipe.class_name, recipe.branch.joined) for recipe in recipes(visitor)} == {("Dog", tokens)}
+    visitor.page.locator("#copy-link").click()
+    visitor.wait_for("problem", "Link copied, without the kept scales")
     visitor.page.locator("#drop-kept").click()
     visitor.page.locator("#kept-row").wait_for(state="hidden")
     visitor.generate()

@@ -1,5 +1,6 @@
 """What can be done with images that are made, in a real browser: settings, scales, zip, history, links."""
 
+import base64
 import io
 import json
 import re
@@ -160,6 +161,39 @@ def test_a_dropped_png_restores_its_settings(visit, tmp_path):
     assert (number(again, "seed"), number(again, "guidance"), number(again, "num-images")) == ("77", "2", "1")
     again.generate()
     assert again.images()[0].tobytes() == visitor.images()[0].tobytes()
+
+
+DROP = """(target, [text, name]) => {
+  const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name, {type: "image/png"}));
+  const send = (kind) => target.dispatchEvent(new DragEvent(kind, {dataTransfer, bubbles: true, cancelable: true}));
+  send("dragover");
+  const words = document.body.dataset.drop;
+  send("drop");
+  return words;
+}"""
+
+
+def drop(visitor, path, part):
+    """Drop a picture on a part of the page; returns what the page says meanwhile."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return visitor.page.locator(part).evaluate(DROP, [data, path.name])
+
+
+def test_a_png_that_is_dropped_anywhere_restores_its_settings(visit, tmp_path):
+    visitor = visit()
+    make(visitor, "Dog", seed=77)
+    path = saved_png(visitor, tmp_path)
+    visitor.set("seed", 3)
+    assert "restore its settings" in drop(visitor, path, "#images")
+    wait_for_number(visitor, "seed", 77)
+    Image.new("RGB", (8, 8)).save(tmp_path / "foreign.png")
+    drop(visitor, tmp_path / "foreign.png", "#masthead")
+    visitor.wait_for("problem", "There are no settings in this image.")
+    visitor.page.get_by_role("tab", name="Edit").click()
+    assert "to edit it" in drop(visitor, tmp_path / "foreign.png", "#painter")
+    visitor.wait_for("edit-status", "Paint the part to generate again")
 
 
 def test_a_png_chooses_its_checkpoint(visit, tmp_path):

@@ -15,7 +15,7 @@ from ..checkpoint.view import CheckpointView
 from ..events import AT_ONCE, LATEST, SETTLE
 from ..history.remembered import settings_from
 from ..html import counted as counted_images
-from ..html import hint_line, notice_banner
+from ..html import error_banner, hint_line, notice_banner
 from ..runs import Updates
 from . import classes
 from . import counters as counts
@@ -66,7 +66,7 @@ def wire_settings(
         view: shows the checkpoint.
         fill: fills the controls.
         generate: the buttons that say how many images the settings ask for.
-        problem: takes what a link cannot carry.
+        problem: takes what a link cannot carry, and why an image does not restore settings.
     """
     controls, catalog = panel.controls, view.catalog
     where = [view.panel.choice, view.panel.uploads]
@@ -134,11 +134,12 @@ def wire_settings(
         """Keep no scales of another image any longer."""
         return panel.kept.updates(None)
 
-    def read_png(path: str, name: str | None, uploads: dict[str, str]) -> tuple[Wanted | None, str, None]:
+    def read_png(path: str, name: str | None, uploads: dict[str, str]) -> tuple[Wanted | None, str, str, None]:
         try:
-            return from_recipe(from_png(path), catalog, uploads, name), "", None
-        except USER_ERRORS as error:
-            return None, hint_line(error_text(error, Path(path))), None
+            return from_recipe(from_png(path), catalog, uploads, name), "", "", None
+        except USER_ERRORS as error:  # told where it may have been dropped, too
+            sentence = error_text(error, Path(path))
+            return None, hint_line(sentence), error_banner(sentence), None
         finally:
             catalog.uploads.remove(path)
 
@@ -168,10 +169,11 @@ def wire_settings(
     seed = [controls["seed"], controls["new_seed"]]
     panel.dice.click(lambda: (settings_panel.roll_seed(), False), None, seed, **AT_ONCE)
     controls["seed"].input(None, None, [controls["new_seed"]], js="() => false", **AT_ONCE)
-    copied = panel.copy_link.click(link, {*where, *controls.values()}, [panel.link, panel.note, problem], **AT_ONCE)
+    asked = {*where, panel.kept.kept, *controls.values()}
+    copied = panel.copy_link.click(link, asked, [panel.link, panel.note, problem], **AT_ONCE)
     copied.then(None, [panel.link], None, js=COPY_LINK, **AT_ONCE)
-    read = panel.restore.upload(read_png, [panel.restore, *where], [fill.wanted, panel.note, panel.restore], **AT_ONCE)
-    fill.after(read)
+    told = [fill.wanted, panel.note, problem, panel.restore]
+    fill.after(panel.restore.upload(read_png, [panel.restore, *where], told, **AT_ONCE))
 
 
 def wire_link(

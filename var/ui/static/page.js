@@ -17,6 +17,28 @@
   new MutationObserver(name).observe(right, {childList: true, subtree: true});
   name();
 
+  // A picture that is dropped beside the fields for files: on the editor it is edited, anywhere else its settings restored.
+  const isPicture = ({dataTransfer}) => [...(dataTransfer?.items ?? [])].some(({kind, type}) => kind === "file" && type.startsWith("image/"));
+  const hasField = ({target}) => target.closest?.('[data-testid="file-upload"], .drop-line, input[type="file"]');
+  const toEdit = ({target}) => target.closest?.("#edit-source");
+  const tellDrop = (words) => { document.body.dataset.drop = words; };
+  addEventListener("dragover", (event) => {
+    if (!isPicture(event) || hasField(event)) return tellDrop("");
+    event.preventDefault();
+    tellDrop(toEdit(event) ? "Drop the picture to edit it" : "Drop a PNG made here to restore its settings");
+  });
+  addEventListener("dragleave", ({relatedTarget}) => relatedTarget || tellDrop(""));
+  addEventListener("drop", (event) => {
+    tellDrop("");
+    if (!isPicture(event) || hasField(event)) return;
+    event.preventDefault();
+    const files = new DataTransfer();
+    files.items.add(event.dataTransfer.files[0]);
+    const field = document.querySelector(`${toEdit(event) ? "#edit-upload" : "#restore"} input[type="file"]`);
+    field.files = files.files;
+    field.dispatchEvent(new Event("change", {bubbles: true}));
+  });
+
   document.addEventListener("click", ({target}) => {
     const button = target.closest?.("[data-copy]");
     if (!button) return;
