@@ -20,6 +20,7 @@ from .checkpoint.export_panel import create_export_panel
 from .checkpoint.hub_events import wire_hub
 from .checkpoint.hub_panel import create_hub_panel
 from .checkpoint.panel import create_checkpoint_panel, first_choice, tab_follower
+from .checkpoint.training import create_training_panel, wire_training
 from .checkpoint.view import CheckpointView
 from .compare.events import wire_compare
 from .compare.panel import create_compare_panel
@@ -111,6 +112,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
             with gr.Column(elem_id="left", min_width=300):
                 with gr.Group(elem_classes="card"):
                     checkpoint_panel = create_checkpoint_panel(catalog, engine, first, options.uploads)
+                    training_panel = create_training_panel(catalog, first)
                     with checkpoint_panel.fold:
                         hub_panel = create_hub_panel(options.hub)
                         export_panel = create_export_panel(options.exports, ready, remove_folder)
@@ -132,7 +134,8 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
                 with gr.Tab("History", id=HISTORY_TAB):
                     history_panel = create_history_panel()
         tabs_with_runs = (images_panel, compare_panel)
-        followers = [export_panel.follower, settings_panel.follower, edit_panel.follower, walls.follower(wall)]
+        followers = [export_panel.follower, settings_panel.follower, edit_panel.follower]
+        followers += [walls.follower(wall), training_panel.follower]
         followers += [tab_follower(panel.status, panel.problem) for panel in tabs_with_runs]
         view = CheckpointView(catalog, engine, checkpoint_panel, followers)
         problems = [panel.problem for panel in (*tabs_with_runs, edit_panel.images)]
@@ -141,6 +144,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         # First, for a private handler's name would be taken from an endpoint that comes after it.
         add_endpoints(catalog, engine, listeners, options)
         opened, uploaded = wire_checkpoint(blocks, view, first)
+        wire_training(training_panel, view)
         wire_hub(blocks, hub_panel, view, options)
         wire_export(export_panel, view, options)
         wire_shortcut(blocks)
