@@ -11,18 +11,28 @@ from pathlib import Path
 APP = Path(__file__).resolve().parent.parent / "app.py"
 
 
+ADDRESS = re.compile(r"http://\S+")
+
+
 @contextmanager
 def serving_app(*arguments, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
     """Start the app and hand out its address, read from what it prints."""
+    with telling_app(*arguments, environment=environment) as printed:
+        yield ADDRESS.search(printed)[0]
+
+
+@contextmanager
+def telling_app(*arguments, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """Start the app and hand out what it prints, up to its address."""
     command = [sys.executable, "-u", str(APP), *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     try:
         printed = ""
-        while not (found := re.search(r"http://\S+", printed)):
+        while not ADDRESS.search(printed):
             line = process.stdout.readline()
             assert line, f"the app ended: {printed}"
             printed += line
-        yield found[0]
+        yield printed
     finally:
         process.terminate()
         process.communicate(timeout=60)

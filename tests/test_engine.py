@@ -5,6 +5,7 @@ import pickle
 import shutil
 import threading
 from array import array
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -25,6 +26,7 @@ from var.engine.local import LocalEngine
 from var.engine.models import Loading, TooLargeError
 from var.engine.previews import Previewer
 from var.engine.queue import MAX_WAITING, LocalJob, Queue
+from var.engine.rest import Rest
 from var.engine.runs import Edit, Order
 from var.outputs.branch import Branch, first_scales
 from var.sampling.options import SamplingOptions
@@ -589,3 +591,47 @@ def test_an_export_leaves_some_of_the_disk(engine, path, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(OSError, match="the server's disk has 10 bytes free"):
         export(ExportOrder("a.pth", path), engine.open(path), tmp_path)
+
+
+# What is left where a worker was lost
+
+
+def lose_after(engine, wanted, count):
+    """Let a worker be lost after so many events; returns what it told that was new, and what another one tells then."""
+    rest = Rest(wanted)
+    rest.begin()
+    events = [event for event in engine.submit(wanted) if isinstance(event, Scale | CellResult | FilmFrame)]
+    before = [event for event in events[:count] if rest.is_new(event)]
+    rest.begin()
+    after = [event for event in engine.submit(rest.order) if rest.is_new(event)]
+    assert rest.is_done
+    return before, after
+
+
+def test_a_run_goes_on_with_the_images_that_are_left(engine, path):
+    wanted = replace(order(path, [1], 12), previews=False)
+    before, after = lose_after(engine, wanted, 4)
+    made = finished(before) + finished(after)
+    assert [image.recipe.seed for image in made] == [*range(10, 22)]
+    assert len(finished(before)) == 8 and len(scales(after)[0].recipes) == 12
+    assert [one.image.tobytes() for one in made] == [one.image.tobytes() for one in finished(engine.submit(wanted))]
+
+
+def test_a_run_does_not_go_on_with_another_model(engine, path):
+    made = finished(engine.submit(order(path, [1], 2)))
+    write_trainer_file(path, seed=5, optimizer=False)
+    rest = replace(order(path, [1], 2), num_made=1, checkpoint_hash=made[0].recipe.checkpoint_hash)
+    *_, failed = engine.submit(rest)
+    assert "a.pth changed while the run went on" in failed.sentence
+
+
+def test_a_comparison_goes_on_with_the_cells_that_are_left(engine, path):
+    before, after = lose_after(engine, comparison(path, seeds=(1, 2, 3)), 2)
+    made = [event.cell.place[0] for event in (*before, *after) if isinstance(event, CellResult)]
+    assert sorted(made) == [0, 1, 2]
+
+
+def test_a_film_goes_on_with_the_frames_that_are_left(engine, path):
+    made = finished(engine.submit(order(path, [1], 1)))[0]
+    before, after = lose_after(engine, FilmOrder(path, "a.pth", made.image, made.recipe, made.tokens), 3)
+    assert len(before) == 3 and len([event for event in after if isinstance(event, FilmFrame)]) == 1

@@ -1,14 +1,33 @@
 """Which engine stands behind the door: the one place that knows them all."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
+from ..hub.download import Access
 from .class_pictures import ClassPictures
 from .engine import Engine
 from .local import LocalEngine
 from .zero_gpu import is_zero_gpu
 
-ENGINES = ("local", "zerogpu")
+ENGINES = ("local", "zerogpu", "ray")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the engine ray computes.
+
+    Args:
+        address: of a Ray cluster; None for a Ray that is started on this machine and ends with the engine.
+        workers: how many there are at least.
+        max_workers: how many there may be while runs wait; fewer than `workers`: as many as these.
+        access: what workers may download: files from the Hub that are not on their machine yet.
+    """
+
+    address: str | None = None
+    workers: int = 2
+    max_workers: int = 0
+    access: Access = Access()
 
 
 def create_engine(
@@ -19,6 +38,7 @@ def create_engine(
     max_operations: float | None = None,
     pictures: ClassPictures | None = None,
     visitors_pictures: ClassPictures | None = None,
+    cluster: Cluster | None = None,
 ) -> Engine:
     """Make the engine of a server.
 
@@ -29,9 +49,11 @@ def create_engine(
         keep: how many models stay in memory, from 1.
         max_operations: of a run, see `model.operations`; None for no limit.
         pictures, visitors_pictures: as of `LocalEngine`; other engines make none.
+        cluster: of the engine ray; None for two workers on this machine.
 
     Raises:
         ValueError: there is no such engine here.
+        ConnectionError: there is no Ray at the cluster's address.
     """
     if kind is None:
         kind = "zerogpu" if is_zero_gpu(os.environ) else "local"
@@ -47,4 +69,14 @@ def create_engine(
         from .zero_gpu import ZeroGPUEngine
 
         return ZeroGPUEngine(folder, device, keep, max_operations, spaces.GPU)
+    if kind == "ray":
+        try:
+            from .ray_engine import RayEngine
+            from .ray_worker import WorkerSettings
+        except ImportError:
+            raise ValueError("the engine ray needs a package: pip install 'ray[serve]==2.60.0'") from None
+
+        cluster = cluster or Cluster()
+        settings = WorkerSettings(folder.absolute(), device, keep, max_operations, cluster.access)
+        return RayEngine(settings, cluster.address, cluster.workers, cluster.max_workers)
     raise ValueError(f"engine is {kind}; expected one of {', '.join(ENGINES)}")

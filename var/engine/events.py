@@ -105,6 +105,11 @@ class FilmFrame:
 
 
 @dataclass(frozen=True)
+class WorkerLost:
+    """What computed the job is gone; another worker goes on with what is left, from the same seeds."""
+
+
+@dataclass(frozen=True)
 class Done:
     """The job is over.
 
@@ -130,4 +135,4 @@ class Failed:
     offer: str | None = None
 
 
-Event = Waiting | LoadingModel | Ready | Scale | FilmFrame | BatchStep | CellResult | Done | Failed
+Event = Waiting | LoadingModel | Ready | Scale | FilmFrame | BatchStep | CellResult | WorkerLost | Done | Failed

@@ -70,7 +70,7 @@ class TooLargeError(MemoryError):
         offer: a precision in which it fits, such as "bfloat16"; None where there is none.
     """
 
-    def __init__(self, message: str, offer: str | None) -> None:
+    def __init__(self, message: str, offer: str | None = None) -> None:  # without a default it could not be unpickled
         super().__init__(message)
         self.offer = offer
 

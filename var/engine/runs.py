@@ -66,7 +66,8 @@ class Order:
         edit: the image of which a part is made anew, as often as there are images to make; None: all is made anew.
         previews: whether anybody looks at the images in progress.
         branch: the first scales of another image, which these keep; None: all scales are drawn. Not with `edit`.
-        checkpoint_hash: `short_hash` of the file that the tokens of `branch` are of.
+        checkpoint_hash: `short_hash` of the file that the tokens of `branch`, or the images made already, are of.
+        num_made: the first images, which were made already, by an engine that is gone.
     """
 
     path: Path
@@ -80,6 +81,7 @@ class Order:
     previews: bool = True
     branch: Branch | None = None
     checkpoint_hash: str = ""
+    num_made: int = 0
 
     def check(self) -> None:
         """Raise ValueError for an order that no model could carry out."""
@@ -215,7 +217,7 @@ class Run:
         self._models, self._order, self._pace = models, order, pace
         self._dtype = order.loading.dtype if order.loading else None
         self._recipes: tuple[Recipe, ...] = ()  # of all images, from the first batch on
-        self._num_finished = 0
+        self._num_finished = order.num_made
         self._seconds = 0.0  # of computing, in the batches that are over
         self._usual: float | None = None  # seconds of an image, as measured before
 
@@ -263,18 +265,21 @@ class Run:
                     remaining=self._remaining(seconds, share),
                 )
         self._seconds += time.perf_counter() - begin
-        if self._num_finished:
-            self._pace.note_images(order.path, self._dtype, self._seconds / self._num_finished)
+        if self._num_finished > order.num_made:
+            each = self._seconds / (self._num_finished - order.num_made)
+            self._pace.note_images(order.path, self._dtype, each)
 
     def _begin_with(self, pipeline: VARPipeline) -> None:
         """Make the recipes; later see that the model is still the one that they are of."""
         order = self._order
-        if self._recipes:
-            if pipeline.checkpoint_hash != self._recipes[0].checkpoint_hash:
+        if self._recipes or order.num_made:
+            made_by = self._recipes[0].checkpoint_hash if self._recipes else order.checkpoint_hash
+            if pipeline.checkpoint_hash != made_by:
                 raise CheckpointError(
                     f"{order.name} changed while the run went on, so that the other images would be another model's. "
                     "Start again to use the file as it is now."
                 )
+        if self._recipes:
             return
         if order.branch is not None and order.checkpoint_hash != pipeline.checkpoint_hash:
             raise CheckpointError(
@@ -307,6 +312,7 @@ class Run:
         return [array("I", row) for row in drawn.tolist()]
 
     def _remaining(self, seconds: float, share: float) -> float | None:
-        if share >= EARLIEST_ESTIMATE:
-            return seconds * (1 - share) / share
+        done = share - self._order.num_made / len(self._recipes)
+        if done >= EARLIEST_ESTIMATE:
+            return seconds * (1 - share) / done
         return self._usual and self._usual * len(self._recipes) * (1 - share)

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ..processor import share_processor
@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
         with kept_objects():
             from ..device import choose_device  # here, so that --help and a wrong argument answer at once
 
-        choose_device(options.device)
+        if options.engine != "ray":  # whose workers have devices of their own
+            choose_device(options.device)
         check_port(options.host, options.port)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder goes then, too
         with server_folder():
@@ -33,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
                 from .page import create_page, launch_options
 
                 page = create_page(options.checkpoints, options.device, options)
-            page.launch(**launch_options(page, options))
+            with closing(page.engine):
+                page.launch(**launch_options(page, options))
     except (ValueError, OSError) as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 2

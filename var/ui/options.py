@@ -58,8 +58,14 @@ class PageOptions:
     device: str | None = option(None, "cpu, cuda, cuda:1 or mps; the best that the machine has when left out", kind=str)
     keep: int = option(1, "models kept in memory", metavar="N", least=1)
     engine: str | None = option(
-        None, "local: this process computes; zerogpu: on a Space that has it, where it is chosen by itself", kind=str
+        None,
+        "local: this process computes; ray: workers on one or several machines; zerogpu: on a Space that has it, where "
+        "it is chosen by itself",
+        kind=str,
     )
+    address: str | None = option(None, "Ray's, of several machines; workers of this one when left out", kind=str)
+    workers: int = option(2, "workers of the engine ray", metavar="N", least=1)
+    max_workers: int = option(0, "workers that there may be while runs wait; 0: no more", metavar="N", least=0)
     mcp: bool = option(False, "serve the endpoints as tools of the Model Context Protocol, too; needs the package mcp")
 
     uploads: bool = option(True, "take no uploaded checkpoints", name="no-upload")

@@ -9,7 +9,7 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from ..engine.catalog import Catalog
-from ..engine.choose import create_engine
+from ..engine.choose import Cluster, create_engine
 from ..engine.class_pictures import ClassPictures
 from ..engine.exports import remove_folder
 from ..engine.uploads import UploadLimits, Uploads
@@ -17,7 +17,7 @@ from .api.endpoints import add_endpoints
 from .checkpoint.events import wire_changed_file, wire_checkpoint
 from .checkpoint.export_events import wire_export
 from .checkpoint.export_panel import create_export_panel
-from .checkpoint.hub_events import wire_hub
+from .checkpoint.hub_events import access_of, wire_hub
 from .checkpoint.hub_panel import create_hub_panel
 from .checkpoint.panel import create_checkpoint_panel, first_choice, tab_follower
 from .checkpoint.training import create_training_panel, wire_training
@@ -96,6 +96,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         options.max_operations * 1e12 or None,
         ClassPictures(options.cache / CLASSES),
         ClassPictures(Path(get_upload_folder()) / CLASSES),
+        Cluster(options.address, options.workers, options.max_workers, access_of(options)),
     )
     listeners = Listeners()
     first, card = first_choice(catalog, engine), card_address(checkpoints)

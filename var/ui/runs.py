@@ -9,7 +9,7 @@ import gradio as gr
 
 from ..engine.comparisons import ComparisonOrder
 from ..engine.engine import Engine
-from ..engine.events import Event, LoadingModel, Waiting
+from ..engine.events import Event, LoadingModel, Waiting, WorkerLost
 from ..engine.jobs import Job
 from ..engine.runs import Order
 from ..errors import USER_ERRORS, error_text
@@ -18,6 +18,8 @@ from .listeners import Listeners
 from .settings.sampling import in_words
 
 Updates = dict[gr.blocks.Block, Any]
+
+DELAYED = status_line("Delayed", "a worker was lost; another one goes on with the images that are left")
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +118,12 @@ class TabRuns(ABC):
         run.job = self.engine.submit(order)
         if run.is_stopped:
             self.engine.stop(run.job)
+        is_delayed = False
         async for event in self.listeners.events(self.engine, run.job, run.session):
-            if isinstance(event, Waiting):
+            is_delayed |= isinstance(event, WorkerLost)
+            if is_delayed and isinstance(event, WorkerLost | Waiting | LoadingModel):
+                yield {self.status: DELAYED}
+            elif isinstance(event, Waiting):
                 yield {self.status: waiting_line(event.before)}
             elif isinstance(event, LoadingModel):
                 yield {self.status: loading_line(event.seconds)}

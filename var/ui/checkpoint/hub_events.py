@@ -28,10 +28,15 @@ MAX_LOOKS = 2  # into files on the Hub, at a time
 MAX_WAITING = 20  # sessions that wait for a look
 
 
+def access_of(options: PageOptions) -> Access:
+    """Return what a server may download."""
+    return Access(anonymous=not options.hub_token, max_bytes=round(options.largest_download * GB))
+
+
 def wire_hub(blocks: gr.Blocks, panel: HubPanel, view: CheckpointView, options: PageOptions) -> None:
     """Connect the Hub's panel; what was downloaded is chosen."""
     checkpoint = view.panel
-    access = Access(anonymous=not options.hub_token, max_bytes=round(options.largest_download * GB))
+    access = access_of(options)
     signals = StopSignals()
     lookers = FewThreads(MAX_LOOKS, MAX_WAITING)
     asked: dict[str | None, str | None] = {}  # what stands in each session's field

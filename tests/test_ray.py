@@ -1,0 +1,145 @@
+"""The engine ray: `python app.py --engine ray` starts two workers here; this process is a second front of theirs."""
+
+import os
+import re
+import signal
+from importlib.util import find_spec
+from secrets import token_hex
+
+import pytest
+from app_process import ADDRESS, telling_app
+from gradio_client import Client
+from PIL import Image
+from tiny import write_trainer_file
+
+from var import VARPipeline
+from var.engine.choose import Cluster, create_engine
+from var.engine.events import Done, Failed, Ready, Scale, WorkerLost
+from var.engine.runs import Order
+from var.errors import CheckpointError
+
+NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
+MANY_LOOKS = 2000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    write_trainer_file(folder / "a.pth", class_names=NAMES, optimizer=False)
+    write_trainer_file(folder / "b.pth", class_names=NAMES, optimizer=False, seed=5)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def told(folder, tmp_path_factory):
+    """What the app prints, until it serves."""
+    if find_spec("ray") is None:
+        pytest.skip("needs Ray: pip install 'ray[serve]==2.60.0'")
+    environment = {"GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("gradio"))}
+    arguments = ("--engine", "ray", "--workers", 2, "--checkpoints", folder, "--device", "cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")  # which both fronts have to know; Ray reads it when it is imported
+        patch.setenv("RAY_AUTH_TOKEN", token_hex(32))
+        with telling_app(*arguments, environment=os.environ | environment) as printed:
+            yield printed
+
+
+@pytest.fixture(scope="module")
+def engine(folder, told):
+    engine = create_engine("ray", folder, "cpu", cluster=Cluster(re.search(r"Ray: (\S+)", told)[1]))
+    yield engine
+    engine.close()
+
+
+def order(path, class_labels=(1,), num_images=1, seed=0):
+    return Order(path, path.name, class_labels, num_images, seed, {"top_k": 0})
+
+
+def finished(events):
+    return [image for event in events if isinstance(event, Scale) for image in event.finished]
+
+
+def is_as_made_here(path, image, recipe):
+    expected = VARPipeline.from_checkpoint(path, device="cpu")(**recipe.arguments)
+    return image.tobytes() == expected.images[0].tobytes()
+
+
+def loads(engine):
+    """The process of each worker, and how many runs it has."""
+    return dict(engine._handle.broadcast("load").results(return_exceptions=False))
+
+
+def end_the_worker_with_a_run(engine):
+    os.kill(next(process for process, num_runs in loads(engine).items() if num_runs), signal.SIGKILL)
+
+
+def is_idle_soon(engine):
+    return any(not any(loads(engine).values()) for _ in range(MANY_LOOKS))
+
+
+def test_the_page_is_served_by_one_command_and_its_images_are_a_workers(told, folder):
+    client = Client(ADDRESS.search(told)[0], verbose=False)
+    (path,), info = client.predict(class_labels=[2], num_images=1, seed=7, checkpoint="b.pth", api_name="/generate")
+    expected = VARPipeline.from_checkpoint(folder / "b.pth", device="cpu")([2], seed=[7])
+    assert info["seeds"] == [7] and Image.open(path).tobytes() == expected.images[0].tobytes()
+
+
+def test_what_is_said_of_a_checkpoint_comes_from_a_worker(engine, folder):
+    assert engine.describe(folder / "a.pth").class_names == tuple(NAMES)
+    assert engine.placement().device == "cpu"
+    (folder / "broken.pth").write_text("no model")
+    with pytest.raises(CheckpointError, match="broken.pth"):
+        engine.describe(folder / "broken.pth")
+    *_, failed = engine.submit(order(folder / "broken.pth"))
+    assert "The file holds text" in failed.sentence
+
+
+def test_runs_of_two_checkpoints_at_once_each_make_their_own(engine, folder):
+    """More than the workers take at a time, so that each of them has runs of both."""
+    orders = [order(folder / f"{'ab'[seed % 2]}.pth", [seed % 5], seed=seed) for seed in range(12)]
+    jobs = [engine.submit(one) for one in orders]
+    for one, job in zip(orders, jobs, strict=True):
+        (made,) = finished(job)
+        assert is_as_made_here(one.path, made.image, made.recipe)
+
+
+def test_runs_that_are_stopped_end_and_the_others_go_on(engine, folder):
+    jobs = [engine.submit(order(folder / "a.pth", [1], 16, seed)) for seed in range(12)]
+    for job in jobs[::2]:
+        engine.stop(job)
+    told = [list(job) for job in jobs]
+    assert all(isinstance(events[-1], Done) for events in told)
+    assert all(events[-1].stopped for events in told[::2])
+    assert all(len(finished(events)) == 16 for events in told[1::2])
+    assert engine.num_jobs == 0 and is_idle_soon(engine)
+
+
+def test_a_stream_that_is_cancelled_stops_the_worker(engine, folder):
+    job = engine.submit(order(folder / "a.pth", [1], 64))
+    events = iter(job)
+    while not isinstance(next(events), Scale):
+        pass
+    job.stream.cancel()
+    assert list(events)[-1].stopped and is_idle_soon(engine)
+
+
+def test_a_checkpoint_is_prepared_and_given_back(engine, folder):
+    job = engine.prepare(folder / "b.pth")
+    assert Ready() in iter(job)
+    assert engine.resident(folder / "b.pth").num_bytes > 0
+    engine.stop(job)
+    assert list(engine.unload()) == [Done()] and engine.resident(folder / "b.pth") is None
+
+
+def test_a_run_whose_worker_is_lost_goes_on_with_the_other_one(engine, folder):
+    events = []
+    for event in engine.submit(order(folder / "a.pth", [1], 64, seed=3)):
+        if isinstance(event, Scale) and not events:
+            end_the_worker_with_a_run(engine)
+        if isinstance(event, Scale | WorkerLost | Done | Failed):
+            events.append(event)
+    assert WorkerLost() in events and isinstance(events[-1], Done)
+    made = finished(events)
+    assert [image.recipe.seed for image in made] == [*range(3, 67)]
+    assert all(is_as_made_here(folder / "a.pth", made[index].image, made[index].recipe) for index in (0, 20, 40, 63))
+    assert [event.num_finished for event in events if isinstance(event, Scale)][-1] == 64

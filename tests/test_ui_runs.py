@@ -1,0 +1,45 @@
+"""What a tab says of a run, whatever engine carries it out."""
+
+import asyncio
+
+from var.engine.events import Done, LoadingModel, Waiting, WorkerLost
+from var.engine.jobs import Job
+from var.ui.html import loading_line, waiting_line
+from var.ui.listeners import Listeners
+from var.ui.runs import DELAYED, Run, TabRuns
+
+
+class Tab(TabRuns):
+    def begin(self, data):
+        return {}
+
+    async def make(self, data, run):
+        yield {}
+
+
+class Engine:
+    """One whose job tells what a test says."""
+
+    def __init__(self, *events):
+        self.events = events
+
+    def submit(self, order):
+        job = Job()
+        for event in self.events:
+            job.tell(event)
+        return job
+
+
+def told(*events):
+    """The lines of status that a run's events bring about."""
+    tab = Tab(Engine(*events), Listeners(), "status", "problem", "start", "stop")
+
+    async def follow():
+        return [updates async for updates in tab.follow(Run(None), None)]
+
+    return [updates["status"] for updates in asyncio.run(follow()) if isinstance(updates, dict)]
+
+
+def test_a_run_whose_worker_was_lost_says_that_it_is_delayed_until_it_goes_on():
+    lines = told(Waiting(2), LoadingModel(3.0), WorkerLost(), Waiting(0), LoadingModel(3.0), Done())
+    assert lines == [waiting_line(2), loading_line(3.0), DELAYED, DELAYED, DELAYED]

@@ -1,0 +1,328 @@
+"""The engine of several machines: the page is a front, and workers of a Ray Serve deployment compute.
+
+Several fronts may share the workers. What depends on where models are is said by a worker, and kept here, so that
+nothing but a job waits for a run. Files are read here only to be listed and exported.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Coroutine, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import ray
+from ray import serve
+from ray.exceptions import RayActorError, RayError, TaskCancelledError
+from ray.serve.handle import DeploymentHandle
+
+from ..checkpoints.hash import short_hash
+from ..errors import USER_ERRORS
+from ..hub.download import cached_address
+from .carrying import merges_scales, model_of
+from .comparisons import ComparisonOrder
+from .description import Description
+from .engine import AnyOrder, Placement
+from .events import Done, Event, Failed, Ready, Scale, Waiting, WorkerLost
+from .jobs import Job
+from .models import Loading, Resident
+from .queue import MAX_WAITING, QueueFullError
+from .ray_worker import Worker, WorkerSettings
+from .reading import ReadingEngine
+from .rest import Rest
+
+APPLICATION = "var"
+RUNS_A_WORKER = 4  # that take turns on it; others wait here for the first worker that has room
+RUNS_WANTED = 2  # a worker; with more of them, waiting ones included, another worker is started
+MAX_LOST = 3  # workers of one run: what ends each of them is not handed to the next one
+OBJECT_STORE_BYTES = 200_000_000  # of a Ray that is started here; orders and events are small
+ANSWER_SECONDS = 60.0
+MAX_ANSWERS = 500
+NO_ANSWER = "No worker answers. Try again in a minute."
+
+log = logging.getLogger(__name__)
+
+
+class RemoteJob(Job):
+    """A job that a worker carries out.
+
+    Args:
+        merges: as of `Job`.
+
+    Attributes:
+        ticket: names it among all jobs of all fronts.
+        stream: of the worker's events; None where it was not sent to one yet.
+        has_begun: whether a worker has told something of it.
+    """
+
+    def __init__(self, *, merges: bool = True) -> None:
+        super().__init__(merges=merges)
+        self.ticket = uuid4().hex
+        self.stream: Any = None
+        self.has_begun = False
+
+
+class RayEngine(ReadingEngine):
+    """Hands orders to workers.
+
+    Args:
+        settings: of the workers.
+        address: of a Ray cluster, as of `ray.init`; None for a Ray of this machine alone, which ends with the engine.
+        workers: how many there are at least, from 1.
+        max_workers: how many there may be while runs wait.
+
+    Raises:
+        ConnectionError: there is no Ray at the address.
+        ValueError: the workers do not start.
+    """
+
+    def __init__(self, settings: WorkerSettings, address: str | None, workers: int, max_workers: int) -> None:
+        super().__init__(settings.folder, "cpu", settings.keep)
+        self._handle = start_workers(settings, address, workers, max(workers, max_workers))
+        self._guard = threading.Lock()  # of the jobs
+        self._jobs: list[RemoteJob] = []  # runs that are not over, the first one first
+        self._answers: dict[tuple[Any, ...], Any] = {}
+        self._residents: dict[tuple[Path | None, Loading], Resident | None] = {}
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="ray", daemon=True).start()
+
+    # Jobs
+
+    def submit(self, order: AnyOrder) -> Job:
+        """Let a worker carry an order out as soon as one has room for it; see `Engine`."""
+        order.check()
+        job = RemoteJob(merges=merges_scales(order))
+        with self._guard:
+            if len(self._jobs) >= MAX_WAITING:
+                raise QueueFullError(f"{len(self._jobs)} runs wait already. Try again later.")
+            self._jobs.append(job)
+        job.tell(Waiting(len(self._jobs) - 1))
+        self._begin(self._carry_out(job, Rest(order)))
+        return job
+
+    def stop(self, job: Job) -> None:
+        """Stop a job: at once where no worker has it yet, else within a block of the transformer."""
+        job.signal.set()
+        if isinstance(job, RemoteJob):
+            self._begin(self._stop(job))
+
+    def prepare(self, path: Path, loading: Loading | None = None) -> Job:
+        """Let a worker load a checkpoint ahead of its use, unless somebody's run is on; see `Engine`."""
+        job = RemoteJob()
+        if self._jobs:
+            job.tell(Done(0.0, True))
+        else:
+            self._begin(self._follow(job, (path, loading or Loading()), "prepare", path, loading))
+        return job
+
+    def unload(self) -> Job:
+        """Give the memory of all models of all workers back, once these do not compute."""
+        job = RemoteJob()
+
+        async def unload() -> None:
+            await self._handle.broadcast("unload").results_async(return_exceptions=True)
+            self._residents.clear()
+            job.tell(Done())
+
+        self._begin(unload())
+        return job
+
+    @property
+    def num_jobs(self) -> int:
+        """How many runs of this front compute or wait."""
+        return len(self._jobs)
+
+    def _begin(self, steps: Coroutine[Any, Any, Any]) -> None:
+        asyncio.run_coroutine_threadsafe(steps, self._loop)
+
+    async def _carry_out(self, job: RemoteJob, rest: Rest) -> None:
+        """Have a run carried out, by one worker after the other where these get lost."""
+        try:
+            for _ in range(MAX_LOST):
+                if await self._follow(job, model_of(rest.order), "run", rest):
+                    return
+                job.tell(WorkerLost())
+            job.tell(Failed(f"{MAX_LOST} workers got lost one after the other with this run. Ask for less."))
+        except Exception:
+            log.exception("A job failed")
+            job.tell(Failed())
+        finally:
+            with self._guard:
+                self._jobs.remove(job)
+            self._tell_places()
+
+    async def _follow(
+        self, job: RemoteJob, model: tuple[Path | None, Loading], method: str, asked: Rest | Path, *more: Any
+    ) -> bool:
+        """Hand on what a worker tells of a job; returns False where the worker got lost before the end.
+
+        Args:
+            job: is told.
+            model: which it uses first: runs of one model go to the same workers, as long as these have room.
+            method: of `Worker`, one that streams.
+            asked: what is left of the order, or the file; it comes first.
+            more: further arguments of the method.
+        """
+        job.has_begun = False
+        if isinstance(asked, Rest):
+            asked.begin()
+        order = asked.order if isinstance(asked, Rest) else asked
+        try:
+            model_id, addresses = await asyncio.to_thread(lambda: (model_id_of(*model), addresses_of(order)))
+            if job.is_over:
+                return True
+            handle = self._handle.options(method_name=method, stream=True, multiplexed_model_id=model_id)
+            job.stream = handle.remote(job.ticket, order, *more, addresses)
+            async for event in job.stream:
+                await self._note(job, model, event)
+                if not isinstance(asked, Rest) or asked.is_new(event):
+                    job.tell(event)
+        except TaskCancelledError:
+            job.tell(Done(0.0, True))
+        except RayActorError:
+            if job.signal.is_set() or (isinstance(asked, Rest) and asked.is_done):
+                job.tell(Done(0.0, job.signal.is_set()))
+        except RayError:
+            log.exception("A job failed")
+            job.tell(Failed())
+        return job.is_over
+
+    async def _note(self, job: RemoteJob, model: tuple[Path | None, Loading], event: Event) -> None:
+        """Take down that a worker has a job, and what its model takes there."""
+        if not job.has_begun:
+            job.has_begun = True
+            self._tell_places()
+            if job.signal.is_set():
+                await self._stop(job)
+        if isinstance(event, Scale | Ready) and model[0] is not None and self._residents.get(model) is None:
+            answers = await self._ask_all("resident", *model)
+            self._residents[model] = next((found for found in answers if isinstance(found, Resident)), None)
+
+    async def _stop(self, job: RemoteJob) -> None:
+        if job.has_begun:
+            await self._handle.broadcast("stop", job.ticket).results_async(return_exceptions=True)
+            return
+        job.tell(Done(0.0, True))
+        if job.stream is not None:
+            job.stream.cancel()
+
+    def _tell_places(self) -> None:
+        """Tell those that no worker has yet how many come first; of the others the workers tell."""
+        with self._guard:
+            for place, job in enumerate(self._jobs):
+                if not job.has_begun:
+                    job.tell(Waiting(place))
+
+    # What workers say
+
+    def describe(self, path: Path, loading: Loading | None = None) -> Description:
+        """Say what a checkpoint holds, and make sure that a worker can load it; see `Engine`."""
+        found: Description = self._ask("describe", path, loading)
+        return found
+
+    def placement(self, loading: Loading | None = None, num_parameters: int = 0) -> Placement:
+        """Return where the workers' models are; see `Engine`."""
+        found: Placement = self._ask("placement", None, loading, num_parameters)
+        return found
+
+    def resident(self, path: Path, loading: Loading | None = None) -> Resident | None:
+        """Return what a checkpoint takes in a worker's memory; None where none has loaded it for this front."""
+        return self._residents.get((path, loading or Loading()))
+
+    def free_bytes(self) -> int | None:
+        """Return None: it is not known which worker will be asked."""
+        return None
+
+    def seconds_of(self, order: ComparisonOrder) -> float | None:
+        """Return None: it is not known how busy the workers are."""
+        return None
+
+    def _ask(self, verb: str, path: Path | None, *arguments: Any) -> Any:
+        """Return what workers say, once for each version of a file; raises what they raise."""
+        key = (verb, path, path and self.version(path), arguments)
+        if key not in self._answers:
+            asked = asyncio.run_coroutine_threadsafe(self._ask_all(verb, path, *arguments), self._loop)
+            answers = asked.result()
+            if not answers:
+                raise ValueError(NO_ANSWER)
+            if isinstance(answers[0], USER_ERRORS):
+                raise answers[0]
+            if len(self._answers) >= MAX_ANSWERS:
+                self._answers.clear()
+            self._answers[key] = answers[0]
+        return self._answers[key]
+
+    async def _ask_all(self, verb: str, path: Path | None, *arguments: Any) -> list[Any]:
+        """Return what each worker says; those that do not answer are left out. To ask takes no room from runs."""
+        addresses = addresses_of(path) if path else {}
+        asked = self._handle.broadcast("ask", verb, path, addresses, *arguments)
+        try:
+            answers = await asked.results_async(timeout_s=ANSWER_SECONDS, return_exceptions=True)
+        except TimeoutError:
+            return []
+        return [answer for answer in answers if not isinstance(answer, RayError)]
+
+    def close(self) -> None:
+        """Leave Ray; where this engine started it, it ends with all workers, else these go on for other fronts."""
+        ray.shutdown()
+
+
+def start_workers(
+    settings: WorkerSettings, address: str | None, workers: int, max_workers: int
+) -> DeploymentHandle[Worker]:
+    """Return a handle of the workers, which are started unless another front did; see `RayEngine`."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    ray.init(address or "local", **options)
+    if address is None:
+        print(f"* Ray: {ray.get_runtime_context().gcs_address} (the --address of further fronts)")
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    serve.start(proxy_location="Disabled")
+    running = serve.status().applications.get(APPLICATION)
+    if running is not None and running.status == "RUNNING":
+        return serve.get_app_handle(APPLICATION)
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    on_gpu = settings.device != "cpu" and there.get("GPU", 0) > 0
+    scaling: dict[str, Any] = {"num_replicas": workers}
+    if max_workers > workers:
+        scaling = {
+            "autoscaling_config": {
+                "min_replicas": workers,
+                "max_replicas": max_workers,
+                "target_ongoing_requests": RUNS_WANTED,
+            }
+        }
+    deployment = serve.deployment(Worker).options(  # type: ignore[attr-defined] # a decorator of classes and functions
+        name="Worker",
+        max_ongoing_requests=RUNS_A_WORKER,
+        ray_actor_options={"num_cpus": max(1, int(there.get("CPU", 1) // max_workers)), "num_gpus": int(on_gpu)},
+        graceful_shutdown_timeout_s=5,
+        **scaling,
+    )
+    try:
+        return serve.run(deployment.bind(settings), name=APPLICATION, route_prefix=None)
+    except RuntimeError as error:
+        raise ValueError(f"the workers do not start: {error}") from error
+
+
+def model_id_of(path: Path | None, loading: Loading) -> str:
+    """Return a name for a model, by the content of its file and how it is loaded."""
+    try:
+        content = short_hash(path) if path else ""
+    except OSError:
+        content = ""
+    return "-".join([content, *(str(part or "") for part in (loading.weights, loading.dtype, loading.num_heads))])
+
+
+def addresses_of(asked: AnyOrder | Path) -> Mapping[Path, str]:
+    """Return the address on the Hub of each file that is from there."""
+    paths: Iterable[Path]
+    if isinstance(asked, Path):
+        paths = [asked]
+    else:
+        paths = asked.files.values() if isinstance(asked, ComparisonOrder) else [asked.path]
+    return {path: str(address) for path in paths if (address := cached_address(path))}
