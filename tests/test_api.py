@@ -12,7 +12,7 @@ from PIL import Image
 from tiny import write_trainer_file
 
 from var import VARPipeline
-from var.engine import engine
+from var.engine import carrying
 from var.engine.events import Scale
 from var.engine.runs import Order, carry_out
 from var.outputs.recipe import from_png
@@ -216,7 +216,7 @@ def test_a_cancelled_job_gives_the_model_free(client, monkeypatch):
             yield first
 
     with monkeypatch.context() as patch:
-        patch.setitem(engine.CARRY_OUT, Order, endless)
+        patch.setitem(carrying.CARRY_OUT, Order, endless)
         job = client.submit(class_labels=[1], api_name="/generate")
         next(iter(job))
     after = client.submit(class_labels=[1], api_name="/generate")
@@ -230,7 +230,7 @@ def test_an_unforeseen_fault_is_one_sentence(client, monkeypatch):
         raise KeyError("secret")
         yield
 
-    monkeypatch.setitem(engine.CARRY_OUT, Order, broken)
+    monkeypatch.setitem(carrying.CARRY_OUT, Order, broken)
     with pytest.raises(AppError, match="Something went wrong on the server. Try again."):
         client.predict(class_labels=[1], api_name="/generate")
 

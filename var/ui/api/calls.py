@@ -1,9 +1,11 @@
 """What the page's endpoints share: which file a call names, and errors as one line."""
 
 import asyncio
+import inspect
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from functools import wraps
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,13 @@ from ...engine.engine import Engine
 from ...engine.events import Event, Failed
 from ...engine.runs import Order
 from ...errors import USER_ERRORS, error_text
-from ...sampling.options import option_names
-from ...sampling.presets import PRESETS, fill_in
+from ...sampling.options import DECLARATIONS, option_names
+from ...sampling.presets import OWN_SETTINGS, PRESETS, fill_in
 from ...text import clean_name
 from ..listeners import Listeners
 
 FAILED_CALL = "Something went wrong on the server. Try again."
+BY_PLACE = inspect.Parameter.POSITIONAL_OR_KEYWORD  # as Gradio hands values over
 
 log = logging.getLogger(__name__)
 
@@ -86,19 +89,58 @@ def named_file(catalog: Catalog, checkpoint: Any) -> tuple[str, Path]:
     return checkpoint or catalog.default() or "", catalog.resolve(checkpoint)
 
 
-async def options_of(engine: Engine, path: Path, *values: Any) -> dict[str, Any]:
+def with_options(handler: Callable[..., AsyncIterator[Any]], *, by_scale: bool = True) -> Callable[..., Any]:
+    """Return an endpoint that takes every option of sampling as a parameter, from which Gradio documents it.
+
+    Args:
+        handler: of the endpoint; gets the options as one argument, `sampling`, by name; None: left out.
+        by_scale: whether a value for each scale may be given.
+    """
+    signature, parameters = inspect.signature(handler), []
+    for parameter in signature.parameters.values():
+        parameters += (
+            option_parameters(by_scale) if parameter.name == "sampling" else [parameter.replace(kind=BY_PLACE)]
+        )
+    names = [parameter.name for parameter in parameters]
+
+    @wraps(handler)
+    async def call(*values: Any) -> AsyncIterator[Any]:
+        given = dict(zip(names, values, strict=True))
+        sampling = {name: given.pop(name) for name in option_names()}
+        async with aclosing(handler(**given, sampling=sampling)) as told:  # so that it ends with the call
+            async for each in told:
+                yield each
+
+    call.__signature__ = signature.replace(parameters=parameters)
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+def option_parameters(by_scale: bool) -> list[inspect.Parameter]:
+    """Return the options of sampling as parameters; those that a checkpoint may ask for can be left out."""
+    parameters = []
+    for name, said in DECLARATIONS.items():
+        kind, default = type(said.default), said.default
+        if by_scale and said.by_scale:
+            kind |= list[kind]
+        if name in OWN_SETTINGS:
+            kind, default = kind | None, None
+        parameters.append(inspect.Parameter(name, BY_PLACE, default=default, annotation=kind))
+    return parameters
+
+
+async def options_of(engine: Engine, path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of sampling of a call by name; what it leaves out is as the page has it at first.
 
     Args:
         engine: knows what a checkpoint asks to be sampled with.
         path: of the checkpoint.
-        values: in the order of `SamplingOptions`; None: left out.
+        given: by name; None: left out.
 
     Raises:
         CheckpointError, FileNotFoundError, MemoryError: as of `Engine.describe`.
     """
     description = await asyncio.to_thread(engine.describe, path)
-    given = dict(zip(option_names(), values, strict=True))
     return fill_in(given, PRESETS[0].settings() | dict(description.defaults))
 
 

@@ -1,7 +1,7 @@
 """The endpoint `/compare`, over the same comparisons as the page."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from ...sampling.declaration import is_whole
 from ...sampling.options import SamplingOptions
 from ..listeners import Listeners
 from ..options import PageOptions
-from .calls import api_errors, events_of, named_file, options_of, progress_info
+from .calls import api_errors, events_of, named_file, options_of, progress_info, with_options
 
 
 def compare_endpoint(
@@ -46,14 +46,8 @@ def compare_endpoint(
         checkpoint: str | dict = "",
         class_label: int | None = 0,
         seed: int = 0,
-        cfg_scale: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        more_smooth: bool = SamplingOptions.more_smooth,
-        temperature: float = SamplingOptions.temperature,
-        cfg_curve: str | None = None,
-        cfg_start: int = SamplingOptions.cfg_start,
-        cfg_end: int = SamplingOptions.cfg_end,
+        *,
+        sampling: Mapping[str, Any],
         dark: bool = False,
     ) -> tuple[str, str, dict[str, Any]]:
         """Make one image for every combination of values along up to three axes; at most 256.
@@ -80,9 +74,7 @@ def compare_endpoint(
         async with api_errors(catalog, checkpoint):
             name, path = named_file(catalog, checkpoint)
             description = await asyncio.to_thread(engine.describe, path)
-            sampling = await options_of(
-                engine, path, cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end
-            )
+            sampling = await options_of(engine, path, sampling)
             base = base_cell(name, class_label, seed, len(description.class_names), sampling)
             names = Names(description.class_names, list(dict.fromkeys((name, *catalog.names()))))
             typed, files = [(x_kind, x_values), (y_kind, y_values), (z_kind, z_values)], catalog.files() | {name: path}
@@ -108,7 +100,7 @@ def compare_endpoint(
                 picture, bundle = await asyncio.to_thread(write_files, Path(folder), comparison, results, palette)
                 yield gr.FileData(path=str(picture)).model_dump(), gr.FileData(path=str(bundle)).model_dump(), info
 
-    return compare
+    return with_options(compare, by_scale=False)
 
 
 def base_cell(checkpoint: str, class_label: int | None, seed: int, num_classes: int, sampling: dict[str, Any]) -> Cell:

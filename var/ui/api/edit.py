@@ -1,7 +1,7 @@
 """The endpoint `/edit`, over the same runs as the page."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -12,10 +12,9 @@ from ...engine.catalog import Catalog
 from ...engine.engine import Engine
 from ...engine.runs import Edit, Order
 from ...pictures.files import open_image
-from ...sampling.options import SamplingOptions
 from ..listeners import Listeners
 from ..options import PageOptions
-from .calls import api_errors, named_file, options_of
+from .calls import api_errors, named_file, options_of, with_options
 from .generate import as_labels, result_of
 
 
@@ -38,14 +37,8 @@ def edit_endpoint(catalog: Catalog, engine: Engine, listeners: Listeners, option
         checkpoint: str | dict = "",
         num_images: int | list[int] = 1,
         seed: int = 0,
-        cfg_scale: float | list[float] | None = None,
-        top_k: int | list[int] | None = None,
-        top_p: float | None = None,
-        more_smooth: bool = SamplingOptions.more_smooth,
-        temperature: float | list[float] = SamplingOptions.temperature,
-        cfg_curve: str | None = None,
-        cfg_start: int = SamplingOptions.cfg_start,
-        cfg_end: int = SamplingOptions.cfg_end,
+        *,
+        sampling: Mapping[str, Any],
         keep_scales: int = 0,
         paste: bool = True,
     ) -> tuple[list[str], dict[str, Any]]:
@@ -70,14 +63,12 @@ def edit_endpoint(catalog: Catalog, engine: Engine, listeners: Listeners, option
             wanted = await asyncio.to_thread(read_edit, image, mask, keep_scales, paste)
             name, path = named_file(catalog, checkpoint)
             labels = as_labels(class_labels)
-            sampling = await options_of(
-                engine, path, cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end
-            )
+            sampling = await options_of(engine, path, sampling)
             order = Order(path, name, labels, num_images, seed, sampling, edit=wanted, previews=False)
             async for told in result_of(engine, listeners, request, order):
                 yield told
 
-    return edit
+    return with_options(edit)
 
 
 def read_edit(image: Any, mask: Any, keep_scales: int, paste: bool) -> Edit:

@@ -1,7 +1,7 @@
 """The endpoint `/generate`, over the same runs as the page."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -11,11 +11,10 @@ from ...engine.catalog import Catalog
 from ...engine.engine import Engine
 from ...engine.events import Finished, Scale
 from ...engine.runs import Order
-from ...sampling.options import SamplingOptions
 from ..images.panel import Folder
 from ..listeners import Listeners
 from ..options import PageOptions
-from .calls import api_errors, events_of, named_file, options_of, progress_info
+from .calls import api_errors, events_of, named_file, options_of, progress_info, with_options
 
 
 def generate_endpoint(
@@ -31,22 +30,15 @@ def generate_endpoint(
     """
 
     # Gradio documents the endpoint from this signature: the types are those that the caller sees. It yields instead of
-    # returning: to tell how far it is, to be stopped, and to have the files copied before their folder goes. The
-    # options of sampling say themselves what they mean.
+    # returning: to tell how far it is, to be stopped, and to have the files copied before their folder goes.
     async def generate(
         request: gr.Request,
         class_labels: list[int],
         checkpoint: str | dict = "",
         num_images: int | list[int] = 1,
         seed: int = 0,
-        cfg_scale: float | list[float] | None = None,
-        top_k: int | list[int] | None = None,
-        top_p: float | None = None,
-        more_smooth: bool = SamplingOptions.more_smooth,
-        temperature: float | list[float] = SamplingOptions.temperature,
-        cfg_curve: str | None = None,
-        cfg_start: int = SamplingOptions.cfg_start,
-        cfg_end: int = SamplingOptions.cfg_end,
+        *,
+        sampling: Mapping[str, Any],
     ) -> tuple[list[str], dict[str, Any]]:
         """Generate images of classes.
 
@@ -64,14 +56,12 @@ def generate_endpoint(
         async with api_errors(catalog, checkpoint):
             name, path = named_file(catalog, checkpoint)
             labels = as_labels(class_labels)
-            sampling = await options_of(
-                engine, path, cfg_scale, top_k, top_p, more_smooth, temperature, cfg_curve, cfg_start, cfg_end
-            )
+            sampling = await options_of(engine, path, sampling)
             order = Order(path, name, labels, num_images, seed, sampling, previews=False)
             async for told in result_of(engine, listeners, request, order):
                 yield told
 
-    return generate
+    return with_options(generate)
 
 
 async def result_of(
