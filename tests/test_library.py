@@ -12,7 +12,8 @@ from tiny import tiny_states, tiny_vae_config, tiny_var_config, write_trainer_fi
 
 from var.checkpoints import folder as library
 from var.checkpoints.checkpoint import read_checkpoint
-from var.checkpoints.folder import describe_entry, find_vqvae, fingerprint, list_checkpoints, pair_problem, resolve
+from var.checkpoints.fit import pair_problem
+from var.checkpoints.folder import describe_entry, find_vqvae, fingerprint, list_checkpoints, resolve
 from var.errors import CheckpointError
 from var.formats.shards import shard_names
 

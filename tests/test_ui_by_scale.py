@@ -2,14 +2,14 @@
 
 import pytest
 
-from var.ui.settings.bars import followed, held_values, own_values, value_of
+from var.ui.settings.bars import bars_value, followed, held_values, own_values
 
 LIMITS = {"cfg_scale": (0, 10, 0.1), "temperature": (0.05, 2, 0.05), "top_k": (0, 64, 1)}
 CONTROLS = {"cfg_scale": 3.0, "cfg_curve": "ramp", "cfg_start": 0, "cfg_end": 0, "temperature": 0.5, "top_k": 9}
 
 
 def bars(own=None):
-    return value_of((1, 2, 3, 4), LIMITS, CONTROLS, own)
+    return bars_value((1, 2, 3, 4), LIMITS, CONTROLS, own)
 
 
 def shown(value):

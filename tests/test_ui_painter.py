@@ -7,7 +7,7 @@ import numpy
 import pytest
 from PIL import Image
 
-from var.ui.edit.paint import PNG_ADDRESS, kept_part, value_of
+from var.ui.edit.paint import PNG_ADDRESS, kept_part, painter_value
 
 
 def address(mask, kind="PNG"):
@@ -62,7 +62,7 @@ def test_what_no_painter_sends_is_refused(mask):
 
 @pytest.mark.parametrize(("side", "kind"), [(64, "png"), (512, "jpeg"), (1024, "jpeg")])
 def test_the_picture_travels_as_data(side, kind):
-    value = value_of(Image.new("RGB", (side, side), "red"))
+    value = painter_value(Image.new("RGB", (side, side), "red"))
     head, data = value["image"].split(",")
     assert head == f"data:image/{kind};base64" and value["mask"] == ""
     assert Image.open(BytesIO(base64.b64decode(data))).width == min(side, 768)

@@ -188,3 +188,11 @@ def free_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has done what was asked of it, so that its time is counted where it belongs."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

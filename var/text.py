@@ -17,28 +17,25 @@ JOINERS = "\u200c\u200d"  # invisible, but part of how Persian, Hindi or emoji a
 
 def format_count(number: int) -> str:
     """A count of parameters as people write it: 310 M, 2.0 B."""
-    if number < 1000:
-        return str(number)
-    power = min(3, int(math.log10(number)) // 3)
-    value = number / 1000**power
-    return f"{value:.1f} {' KMB'[power]}" if value < 10 else f"{value:.0f} {' KMB'[power]}"
+    return str(number) if number < 1000 else _in_units(number, "K M B")
 
 
 def format_bytes(number: int) -> str:
     """A number of bytes as people write it: 22 MB, 2.9 GB."""
-    if number < 1000:
-        return f"{number} bytes"
-    power = min(4, int(math.log10(number)) // 3)
-    value = number / 1000**power
-    return f"{value:.1f} {' kMGT'[power]}B" if value < 10 else f"{value:.0f} {' kMGT'[power]}B"
+    return f"{number} bytes" if number < 1000 else _in_units(number, "kB MB GB TB")
 
 
 def format_operations(number: float) -> str:
     """A number of operations as people say it: 12 billion, 1.0 trillion."""
-    power = max(2, min(5, int(math.log10(max(number, 1))) // 3))
+    return _in_units(number / 1000, "million billion trillion quadrillion")
+
+
+def _in_units(number: float, units: str) -> str:
+    """A number in the unit that goes with its size; the first is a thousand, each other a thousand times the last."""
+    names = units.split()
+    power = max(1, min(len(names), int(math.log10(max(number, 1))) // 3))
     value = number / 1000**power
-    word = ("million", "billion", "trillion", "quadrillion")[power - 2]
-    return f"{value:.1f} {word}" if value < 10 else f"{value:,.0f} {word}"
+    return f"{value:.1f} {names[power - 1]}" if value < 10 else f"{value:,.0f} {names[power - 1]}"
 
 
 def tell_apart(names: Sequence[str]) -> list[str]:
@@ -105,18 +102,19 @@ def one_line(value: object, limit: int | None = None) -> str:
     return line if limit is None or len(line) <= limit else f"{line[:limit]}..."
 
 
-def file_name_part(text: str, max_bytes: int, others: str = "") -> str:
+def file_name_part(text: str, max_bytes: int, others: str = "", *, keep_case: bool = False) -> str:
     """Return text as a part of a file's name: small letters and digits of any script, dashes for what is between.
 
     Args:
         text: anything.
         max_bytes: of the part in UTF-8; file systems allow 255 for the whole name.
         others: characters that stay, too; not at the ends.
+        keep_case: whether capital letters stay, too.
 
     Returns:
         The part; "" where nothing is left.
     """
-    letters = unicodedata.normalize("NFC", text[: 4 * max_bytes].lower())
+    letters = unicodedata.normalize("NFC", text[: 4 * max_bytes] if keep_case else text[: 4 * max_bytes].lower())
     kept = "".join(
         letter if unicodedata.category(letter)[0] in "LMN" or letter in others else " " for letter in letters
     )

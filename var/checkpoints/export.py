@@ -21,7 +21,7 @@ from ..formats.safetensors_format import SAFETENSORS_DTYPES
 from ..formats.tensors import StoredTensor
 from ..sampling.presets import own_settings
 from .checkpoint import Checkpoint
-from .folder import check_pair
+from .fit import check_pair
 from .load import check
 
 FORMAT_VERSION = "1"

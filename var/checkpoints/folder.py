@@ -11,15 +11,15 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from ..formats.open import SUFFIXES, may_be_checkpoint
-from ..formats.shards import INDEX_SUFFIX, shard_names
+from ..formats.shards import INDEX_SUFFIX, SHARD_INDEX, shard_names
 from ..hub.addresses import is_hub_address
 from ..hub.download import Progress
 from ..model.config import VARConfig, VQVAEConfig
 from ..text import encodable, hide_folders
 from .checkpoint import Checkpoint, read_checkpoint
+from .fit import pair_problem
 from .remote import download_checkpoint
 
-SHARD_INDEX = f".safetensors{INDEX_SUFFIX}"
 RUN_FILES = {"options.json", "data.json"}  # of a training of ours, which keeps there what it has made so far:
 RUN_PARTS = re.compile(r"(tokens|tokenizer).*\.pth")
 MAX_DEPTH = 4  # levels of folders inside the folder
@@ -148,38 +148,6 @@ def describe_entry(path: str | Path) -> EntryDescription:
         FileNotFoundError: it is gone.
     """
     return _descriptions.get(Path(path))
-
-
-def pair_problem(var_config: VARConfig, vae_config: VQVAEConfig) -> str | None:
-    """Why a transformer and a VQVAE do not fit each other, as a sentence; None where they do.
-
-    How many rows of usage statistics the VQVAE has says nothing: official files differ there.
-    """
-    pairs = [
-        ("vocabulary", var_config.vocab_size, vae_config.vocab_size),
-        ("latent channels", var_config.z_channels, vae_config.z_channels),
-    ]
-    if vae_config.phi_sharing == 0:
-        pairs.append(("scales", var_config.num_scales, vae_config.num_phi))
-    differing = [f"{name} {ours} and {theirs}" for name, ours, theirs in pairs if ours != theirs]
-    if not differing:
-        return None
-    return f"The transformer and the VQVAE do not fit each other: {', '.join(differing)}."
-
-
-def check_pair(checkpoint: Checkpoint, vae: Checkpoint) -> None:
-    """Raise CheckpointError, naming both files, where a transformer and a VQVAE do not fit each other.
-
-    Args:
-        checkpoint: may hold a transformer.
-        vae: may hold a VQVAE; may be the same.
-    """
-    if checkpoint.var_config is None or vae.vae_config is None:
-        return
-    problem = pair_problem(checkpoint.var_config, vae.vae_config)
-    if problem:
-        paths = " and ".join(str(path) for path in dict.fromkeys((checkpoint.path, vae.path)))
-        raise CheckpointError(f"{paths}: {problem} Use the VQVAE that the transformer was trained with.")
 
 
 def find_vqvae(

@@ -20,7 +20,7 @@ from ..model.transformer import VAR, stored_dtype
 from ..model.vqvae import VQVAE, is_in_decoder
 from .changed_models import describe_change
 from .checkpoint import Checkpoint, naming, saying_attack
-from .folder import check_pair
+from .fit import check_pair
 from .key_differences import KeyDifferences, find_differences
 
 WITHOUT_END = "attn_bias_for_masking"  # -inf on purpose: no place sees later scales

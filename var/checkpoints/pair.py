@@ -10,7 +10,8 @@ from ..hub.download import Progress
 from ..hub.known_models import OFFICIAL_REPO, OFFICIAL_VQVAE, KnownModel, find_known
 from ..text import printable
 from .checkpoint import Checkpoint, read_checkpoint
-from .folder import check_pair, find_vqvae, resolve
+from .fit import check_pair
+from .folder import find_vqvae, resolve
 
 OFFICIAL_VOCABULARY = (4096, 32)  # tokens and latent channels of the published VQVAE
 

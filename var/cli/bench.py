@@ -16,7 +16,7 @@ import torch
 from ..checkpoints.box import default_folder
 from ..checkpoints.checkpoint import count_parameters
 from ..checkpoints.folder import list_checkpoints
-from ..device import choose_device, choose_dtype, decoder_dtype, describe
+from ..device import choose_device, choose_dtype, decoder_dtype, describe, synchronize
 from ..model.config import VARConfig, VQVAEConfig
 from ..model.transformer import VAR
 from ..model.vqvae import VQVAE
@@ -25,7 +25,7 @@ from ..pipeline import VARPipeline
 from ..sampling.options import SamplingOptions
 from ..sampling.tokens import BatchDraws, draw_tokens, guide, keep_likely
 from ..text import format_count
-from .bench_limits import least_seconds, measure_peaks, processor_name, synchronize
+from .bench_limits import least_seconds, measure_peaks, processor_name
 from .bench_reference import Reference
 from .model_arguments import add_model_arguments, open_pipeline
 

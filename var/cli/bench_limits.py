@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from ..device import computing
+from ..checkpoints.memory import GUIDED_ROWS
+from ..device import computing, synchronize
 from ..model.linear import linear
 from ..model.operations import decoder_operations, transformer_operations
 from ..pipeline import VARPipeline
 
 TRIES = 9
-GUIDED_ROWS = 2  # of an image: with its class, and without
 CPU_PRODUCT, GPU_PRODUCT = (512, 1024, 4096), (8192, 8192, 8192)  # rows, width, width of the result
 CPU_MAP, GPU_MAP = (1, 320, 64), (32, 320, 64)  # images, channels, side: as in the official decoder
 
@@ -58,14 +58,6 @@ def best_seconds(work: Callable[[], object], device: torch.device) -> float:
             synchronize(device)
             seconds.append(time.perf_counter() - start)
     return min(seconds)
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what was asked of it."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def least_seconds(pipeline: VARPipeline, peaks: Peaks) -> float:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
+from ..device import synchronize
 from ..pipeline import VARPipeline
-from .bench_limits import synchronize
 
 SETTINGS = {"cfg": 4.0, "top_k": 900, "top_p": 0.95}  # of its notebook, and this package's defaults
 

@@ -8,15 +8,15 @@ from decimal import Decimal
 from pathlib import PurePath
 from typing import Any
 
+from ..checkpoints.checkpoint import WEIGHTS_NAMES
 from ..checkpoints.class_lookup import labels_of, suggest
 from ..device import DTYPES
+from ..outputs.settings_text import NO_CLASS
 from ..sampling.declaration import Declaration
 from ..sampling.options import DECLARATIONS, MAX_SEED
 
 MAX_VALUES = 64  # of one axis
 MAX_TEXT = 10_000  # letters, of what is typed for one axis
-NO_CLASS = "no class"
-WEIGHTS = ("ema", "raw")
 WORDS_FOR_NO_CLASS = ("none", "no class", "null")
 SWITCH = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
 SHORT_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "half": "float16"}
@@ -293,7 +293,7 @@ def kind_of_option(said: Declaration) -> Kind:
 SEED = Declaration("Seed", "of the first image", 0, most=MAX_SEED)
 KINDS = {
     "checkpoint": Kind("Checkpoint", "ep-10.pth, ep-20.pth", parse_checkpoints, of_model=True),
-    "weights": Kind("Weights", "ema, raw", one_of({word: word for word in WEIGHTS}), of_model=True),
+    "weights": Kind("Weights", "ema, raw", one_of({word: word for word in WEIGHTS_NAMES}), of_model=True),
     "dtype": Kind(
         "Precision", "float32, bfloat16", one_of({name: name for name in DTYPES} | SHORT_DTYPES), of_model=True
     ),

@@ -9,11 +9,12 @@ from itertools import groupby, product
 from PIL import Image
 
 from ..outputs.recipe import Recipe, arguments_of, make_recipes
+from ..outputs.settings_text import NO_CLASS
 from ..pictures.sheets import LIGHT, Grid, Headers, Palette, grid_sheet
 from ..pipeline import VARPipeline
 from ..sampling.options import SamplingOptions, option_names
 from ..sampling.stopping import StopSignal
-from .axes import KINDS, NO_CLASS, Axis, as_text
+from .axes import KINDS, Axis, as_text
 
 MOST_CELLS = 256
 IMAGES_AT_ONCE = 8

@@ -12,7 +12,7 @@ from ..checkpoints.export import Exported, export_official, export_safetensors
 from ..checkpoints.pair import OpenedPair
 from ..device import DTYPES
 from ..formats.tensors import StoredTensor
-from ..text import format_bytes
+from ..text import file_name_part, format_bytes
 from .models import Loading
 
 WRITERS = {"safetensors": (export_safetensors, ".safetensors"), "official": (export_official, ".pth")}
@@ -20,6 +20,7 @@ EXPORT_QUEUE = "export"  # one at a time
 FOLDER = "exports"
 KEPT_FREE = 1_000_000_000  # bytes of the disk that exports leave, however many there are
 SPARE = 1.05  # of the size of the weights: headers
+MAX_NAME_BYTES = 80  # of a checkpoint, in the name of a file
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ class ExportOrder:
         """Name of the main file: the checkpoint's, its folders, and the precision."""
         stem = re.sub(r" \(uploaded\).*$", "", self.name)
         stem = re.sub(r"\.(pth|pt|ckpt|bin|safetensors|index\.json)$", "", stem, flags=re.IGNORECASE)
-        stem = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "checkpoint"
-        stem = stem.encode()[-80:].decode(errors="ignore")  # file systems limit bytes
+        stem = file_name_part(stem, MAX_NAME_BYTES, "._-", keep_case=True) or "checkpoint"
         return f"{stem}{f'-{self.dtype}' if self.dtype else ''}{WRITERS[self.format][1]}"
 
 

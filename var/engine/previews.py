@@ -12,6 +12,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from ..device import synchronize
 from ..pictures.pixels import from_pil, to_pil
 from ..pipeline import VARPipeline
 from ..sampling.decoding import decode_latents
@@ -176,14 +177,6 @@ class Previewer:
             seconds = self._probe(latents)
         if self._clock() + seconds <= deadline:
             self._decode(latents)
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait for the device, so that its time is counted where it belongs."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 class Deadline:

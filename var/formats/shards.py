@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import CheckpointError
 
 INDEX_SUFFIX = ".index.json"
+SHARD_INDEX = f".safetensors{INDEX_SUFFIX}"  # of a model in several files
 MAX_INDEX_BYTES = 1 << 20  # that of a VAR of depth 36 in several files has 0.05 MB
 MAX_INDEXED = 20_000  # weights; the same one has 600
 MAX_SHARDS = 1000

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..errors import CheckpointError
 from ..formats.atomic import sha256
 from ..formats.open import SUFFIXES
-from ..formats.shards import INDEX_SUFFIX, read_index
+from ..formats.shards import INDEX_SUFFIX, SHARD_INDEX, read_index
 from ..text import format_bytes
 from .addresses import HubAddress, is_segment, parse_address
 from .errors import explaining, few
@@ -27,7 +27,6 @@ from .ranges import NoRangesError
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
 
-SHARD_INDEX = f".safetensors{INDEX_SUFFIX}"
 SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors")  # how the files of a model in several files end
 SHA256 = re.compile(r"[0-9a-f]{64}")  # the ETag of a large file is its hash
 KEPT_FREE = 2_000_000_000  # bytes of the disk that downloads leave which strangers ask for, of any number of models

@@ -17,7 +17,15 @@ from ..pipeline import VARPipeline
 from ..sampling.options import SamplingOptions, option_names
 from ..text import printable
 from .branch import ID_DIGITS, Branch
-from .settings_text import MOST_DIGITS, NO_CLASS, OF_ANOTHER_PROGRAM, readable, values_of_readable
+from .settings_text import (
+    MOST_DIGITS,
+    NO_CLASS,
+    OF_ANOTHER_PROGRAM,
+    READABLE_NAMES,
+    SAMPLER,
+    values_of_readable,
+    write_settings,
+)
 
 CHUNK = "var"  # the exact settings, as JSON
 XMP_CHUNK = "XML:com.adobe.xmp"  # says in IPTC's words that the image is generated, for whoever has to label it
@@ -224,6 +232,23 @@ def make_recipes(
         )
         for label, seed in zip(options.class_labels, options.seeds, strict=True)
     ]
+
+
+def readable(recipe: Recipe) -> str:
+    """The recipe in the two lines that the "PNG info" of other tools take apart: the prompt, then `Name: value, …`."""
+    settings = {"Steps": recipe.num_scales, "Sampler": SAMPLER, "Seed": recipe.seed}
+    settings |= {shown: getattr(recipe.options, name) for name, shown in READABLE_NAMES.items()}
+    settings |= {"Size": f"{recipe.image_size}x{recipe.image_size}"}
+    settings |= {"Model hash": recipe.checkpoint_hash, "Model": Path(recipe.checkpoint).stem, "Weights": recipe.weights}
+    settings |= {"Heads": recipe.num_heads}
+    settings |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae and Path(recipe.vae).stem}
+    settings |= {"Class": "none" if recipe.class_label is None else recipe.class_label}
+    settings |= {"Precision": recipe.dtype, "Device": recipe.device, "Version": f"var {recipe.version}"}
+    if recipe.edited:
+        settings["Edited"] = True
+    if recipe.branch:  # its tokens are in the other text alone
+        settings |= {"Kept scales": recipe.branch.keep_scales, "Branch of": recipe.branch.parent_name}
+    return write_settings(" ".join(recipe.class_name.split()) or NO_CLASS, settings)
 
 
 def to_png_text(recipe: Recipe) -> PngImagePlugin.PngInfo:

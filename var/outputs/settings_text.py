@@ -3,13 +3,8 @@
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..sampling.options import DECLARATIONS
-
-if TYPE_CHECKING:
-    from .recipe import Recipe
 
 MOST_DIGITS = 40  # of a whole number
 SAMPLER = "VAR"
@@ -33,23 +28,6 @@ TEXT_FIELDS = ("checkpoint", "checkpoint_hash", "weights", "vae", "vae_hash", "d
 WORDS = {"True": True, "False": False, "none": None}
 NUMBER = r"-?\d+(\.\d+)?(e[+-]?\d+)?"
 PAIR = re.compile(r' *([A-Za-z][\w -]*):((?: *"(?:[^"\\]|\\.)*" *)|[^,"]*)(?:,|$)')
-
-
-def readable(recipe: "Recipe") -> str:
-    """The recipe in the two lines that the "PNG info" of other tools take apart: the prompt, then `Name: value, …`."""
-    settings = {"Steps": recipe.num_scales, "Sampler": SAMPLER, "Seed": recipe.seed}
-    settings |= {shown: getattr(recipe.options, name) for name, shown in READABLE_NAMES.items()}
-    settings |= {"Size": f"{recipe.image_size}x{recipe.image_size}"}
-    settings |= {"Model hash": recipe.checkpoint_hash, "Model": Path(recipe.checkpoint).stem, "Weights": recipe.weights}
-    settings |= {"Heads": recipe.num_heads}
-    settings |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae and Path(recipe.vae).stem}
-    settings |= {"Class": "none" if recipe.class_label is None else recipe.class_label}
-    settings |= {"Precision": recipe.dtype, "Device": recipe.device, "Version": f"var {recipe.version}"}
-    if recipe.edited:
-        settings["Edited"] = True
-    if recipe.branch:  # its tokens are in the other text alone
-        settings |= {"Kept scales": recipe.branch.keep_scales, "Branch of": recipe.branch.parent_name}
-    return write_settings(" ".join(recipe.class_name.split()) or NO_CLASS, settings)
 
 
 def values_of_readable(text: str) -> dict[str, object]:

@@ -45,7 +45,7 @@ def write_bundle(file: BinaryIO, images: Iterable[tuple[Image.Image, Recipe]], l
             name = image_name(index, recipe, label)
             archive.writestr(entry(name, ZIP_STORED), png_bytes(image, recipe))
             listed.append({"file": name} | ({"label": label} if label else {}) | recipe.as_dict())
-            thumbnails.append(thumbnail(image))
+            thumbnails.append(small_copy(image))
             captions.append(label.replace(BETWEEN_VALUES, "\n") or caption(recipe))
         if not listed:
             raise ValueError("there are no images to put into a zip file")
@@ -75,7 +75,7 @@ def image_name(index: int, recipe: Recipe, label: str = "") -> str:
     return "_".join(filter(None, parts)) + ".png"
 
 
-def thumbnail(image: Image.Image) -> Image.Image:
+def small_copy(image: Image.Image) -> Image.Image:
     """A small copy of an image, in memory of its own."""
     copy = image.convert("RGB")
     copy = copy.copy() if copy is image else copy

@@ -20,7 +20,7 @@ import torch
 
 from ..checkpoints.box import BOXED_MODEL, default_folder
 from ..checkpoints.checkpoint import read_checkpoint
-from ..checkpoints.folder import pair_problem
+from ..checkpoints.fit import pair_problem
 from ..checkpoints.load import build_vqvae
 from ..device import choose_device, has_bfloat16, prepare_device
 from ..errors import CheckpointError, TrainingError

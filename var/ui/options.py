@@ -13,7 +13,6 @@ from ..checkpoints.box import default_folder
 from .server_folder import default_cache
 
 PREFIX = "VAR_"  # of the environment variables
-GB = 1_000_000_000
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 

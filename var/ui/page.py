@@ -12,7 +12,7 @@ from ..engine.catalog import Catalog
 from ..engine.choose import Cluster, create_engine
 from ..engine.class_pictures import ClassPictures
 from ..engine.exports import remove_folder
-from ..engine.uploads import UploadLimits, Uploads
+from ..engine.uploads import GB, UploadLimits, Uploads
 from .api.endpoints import add_endpoints
 from .checkpoint.events import wire_changed_file, wire_checkpoint
 from .checkpoint.export_events import wire_export
@@ -36,7 +36,7 @@ from .images.wall import Walls
 from .link_preview import TITLE, LinkPreview, picture_route
 from .listeners import Listeners
 from .model_card import MODEL, card_address, card_route
-from .options import GB, PageOptions
+from .options import PageOptions
 from .server_folder import UPLOADS
 from .settings.events import wire_link, wire_settings
 from .settings.fill import Fill

@@ -9,13 +9,14 @@ import gradio as gr
 from ...checkpoints.remote import download_checkpoint, peek
 from ...engine.models import Loading
 from ...engine.tasks import CancelledError, FewThreads, Report, StopSignals, Task
+from ...engine.uploads import GB
 from ...errors import USER_ERRORS, error_text
 from ...hub.addresses import parse_address
 from ...hub.download import Access, cached_address, download
 from ...hub.known_models import find_known
 from ..events import AGAIN, AT_ONCE, LATER, QUIET, hear_of
 from ..html import FAILED, error_banner
-from ..options import GB, PageOptions
+from ..options import PageOptions
 from ..runs import Updates
 from .card import meter_html
 from .hub_panel import HubPanel, about_html, look_html, progress_html

@@ -7,9 +7,10 @@ from html import escape
 
 import gradio as gr
 
-from ...comparing.axes import KINDS, NO_CLASS, WORDS_FOR_NO_CLASS, Names
+from ...comparing.axes import KINDS, WORDS_FOR_NO_CLASS, Names
 from ...comparing.comparison import MOST_CELLS
 from ...engine.comparisons import Comparison
+from ...outputs.settings_text import NO_CLASS
 from ...sampling.options import DECLARATIONS
 from ..html import counted, duration, error_banner, status_line
 from ..images.panel import recipe_html

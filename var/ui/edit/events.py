@@ -19,7 +19,7 @@ from ..images.panel import ImagesPanel, replaced_updates
 from ..runs import Updates
 from ..settings.fill import Fill
 from ..settings.restore import from_recipe, varied
-from .paint import kept_part, value_of
+from .paint import kept_part, painter_value
 from .panel import EditPanel
 
 EDIT_TAB = "edit-tab"
@@ -53,7 +53,7 @@ def wire_edit(
     def show(image: Image.Image) -> Updates:
         """Show an image to edit, without what was made of the one before."""
         updates = {
-            panel.painter: value_of(image),
+            panel.painter: painter_value(image),
             panel.source: image,
             panel.images.status: status_line(READY),
             panel.images.problem: "",

@@ -39,7 +39,7 @@ def template() -> str:
 def create_painter() -> gr.HTML:
     """Lay out the painter, without an image."""
     return gr.HTML(
-        value_of(None),
+        painter_value(None),
         html_template=template(),
         js_on_load=read_script("painter"),
         apply_default_css=False,
@@ -47,7 +47,7 @@ def create_painter() -> gr.HTML:
     )
 
 
-def value_of(image: Image.Image | None) -> dict[str, str]:
+def painter_value(image: Image.Image | None) -> dict[str, str]:
     """Return the painter's value for another image, nothing painted; None for no image."""
     if image is None:
         return {"image": "", "mask": ""}

@@ -15,7 +15,7 @@ from ...text import file_name_part
 from ..history.kept_runs import KeptRun
 from ..html import counted, status_line
 from ..settings.kept import KeptRow
-from .scrubber import Film, create_scrubber, value_of
+from .scrubber import Film, create_scrubber, scrubber_value
 
 PREVIEW_QUALITY = 85  # of 100; of JPEG
 EMPTY_NAME = "empty.png"
@@ -223,7 +223,7 @@ def film_updates(
         film: the image after each scale.
         strip, animation: the files of both pictures of it.
     """
-    return {panel.filmed: film, panel.scrubber: value_of(film), panel.strip: strip, panel.animation: animation}
+    return {panel.filmed: film, panel.scrubber: scrubber_value(film), panel.strip: strip, panel.animation: animation}
 
 
 def shown_updates(panel: ImagesPanel, run: KeptRun) -> dict:

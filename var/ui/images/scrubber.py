@@ -53,7 +53,7 @@ class Film:
 def create_scrubber(prefix: str) -> gr.HTML:
     """Lay out the scrubber, without a film; `prefix` is of the ids of the panel's elements."""
     return gr.HTML(
-        value_of(None),
+        scrubber_value(None),
         html_template=TEMPLATE,
         js_on_load=read_script("scrubber"),
         apply_default_css=False,
@@ -62,7 +62,7 @@ def create_scrubber(prefix: str) -> gr.HTML:
     )
 
 
-def value_of(film: Film | None) -> dict[str, Any]:
+def scrubber_value(film: Film | None) -> dict[str, Any]:
     """Return the scrubber's value for a film; None for none."""
     if film is None:
         return {"frames": [], "sides": [], "why": ""}

@@ -30,7 +30,7 @@ def template() -> str:
 
 
 def create_by_scale(value: dict[str, Any]) -> gr.HTML:
-    """Lay out the bars; `value` as of `value_of`."""
+    """Lay out the bars; `value` as of `bars_value`."""
     return gr.HTML(
         value,
         html_template=template(),
@@ -40,7 +40,7 @@ def create_by_scale(value: dict[str, Any]) -> gr.HTML:
     )
 
 
-def value_of(
+def bars_value(
     patch_nums: Sequence[int],
     limits: Mapping[str, tuple[float, float, float]],
     values: Mapping[str, Any],

@@ -17,7 +17,7 @@ TEMPLATE = '<ul></ul><p class="total" aria-live="polite"></p>'
 def create_counts() -> gr.HTML:
     """Lay out the list; it is empty until `rows` fills it."""
     return gr.HTML(
-        value_of([]),
+        counts_value([]),
         html_template=TEMPLATE,
         js_on_load=read_script("counts"),
         apply_default_css=False,
@@ -25,7 +25,7 @@ def create_counts() -> gr.HTML:
     )
 
 
-def value_of(rows: Sequence[Mapping[str, Any]], typed: int | None = None) -> dict[str, Any]:
+def counts_value(rows: Sequence[Mapping[str, Any]], typed: int | None = None) -> dict[str, Any]:
     """Return the list's value for some rows.
 
     Args:
@@ -55,10 +55,10 @@ def rows(
         chosen: the list's values, `NO_CLASS` for no class.
         numbers: images by class, as far as they were given.
         usual: images of a class that has no number yet.
-        typed: as in `value_of`.
+        typed: as in `counts_value`.
     """
     names = description.class_names
-    return value_of(
+    return counts_value(
         [
             {
                 "label": label,

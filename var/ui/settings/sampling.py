@@ -11,7 +11,7 @@ from ...engine.description import Description
 from ...sampling.options import BY_SCALE, DECLARATIONS, option_names
 from ...sampling.presets import CURVE_OPTIONS, PRESETS, Preset
 from ..unchecked import Radio, Slider
-from .bars import own_values, value_of
+from .bars import bars_value, own_values
 
 USUAL_PATCH_NUMS = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
 USUAL_VOCAB_SIZE = 4096
@@ -54,10 +54,10 @@ def sampling_values(preset: Preset, description: Description | None) -> dict[str
 def bars(
     description: Description | None, values: Mapping[str, Any], own: Mapping[str, Sequence[float]] | None = None
 ) -> dict[str, Any]:
-    """Return what the bars show; arguments as of `by_scale.value_of`."""
+    """Return what the bars show; arguments as of `bars_value`."""
     ranges = limits(description)
     steps = {name: (*ranges[name], DECLARATIONS[name].step) for name in BY_SCALE}
-    return value_of(patch_nums_of(description), steps, values, own)
+    return bars_value(patch_nums_of(description), steps, values, own)
 
 
 def sampling_of(values: Mapping[str, Any]) -> dict[str, Any]:
