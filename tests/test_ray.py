@@ -1,9 +1,12 @@
 """The engine ray: `python app.py --engine ray` starts two workers here; this process is a second front of theirs."""
 
+import asyncio
 import os
+import pickle
 import re
 import signal
 from importlib.util import find_spec
+from pathlib import Path
 from secrets import token_hex
 
 import pytest
@@ -15,10 +18,13 @@ from tiny import write_trainer_file
 from var import VARPipeline
 from var.engine.choose import Cluster, create_engine
 from var.engine.events import Done, Failed, Ready, Scale, WorkerLost
+from var.engine.models import TooLargeError
 from var.engine.runs import Order
 from var.errors import CheckpointError
+from var.hub.download import Access
 
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
+ADDRESS_OF_A = "hf://owner/repo/a.pth"
 MANY_LOOKS = 2000
 
 
@@ -143,3 +149,21 @@ def test_a_run_whose_worker_is_lost_goes_on_with_the_other_one(engine, folder):
     assert [image.recipe.seed for image in made] == [*range(3, 67)]
     assert all(is_as_made_here(folder / "a.pth", made[index].image, made[index].recipe) for index in (0, 20, 40, 63))
     assert [event.num_finished for event in events if isinstance(event, Scale)][-1] == 64
+
+
+def test_a_worker_has_its_own_file_of_an_address_and_no_other_of_the_fronts(folder, monkeypatch):
+    pytest.importorskip("ray", reason="needs Ray: pip install 'ray[serve]==2.60.0'")
+    from var.engine.ray_worker import Worker, WorkerSettings
+
+    worker = Worker(WorkerSettings(folder, "cpu", 1, None, Access()))
+    monkeypatch.setattr(
+        "var.engine.ray_worker.download", lambda address, access: {ADDRESS_OF_A: folder / "a.pth"}[address]
+    )
+    there = Path("/elsewhere/a.pth")
+    assert asyncio.run(worker.ask("describe", there, {there: ADDRESS_OF_A}, None)).class_names == tuple(NAMES)
+    assert "A worker does not see this file" in str(asyncio.run(worker.ask("describe", there, {}, None)))
+
+
+def test_errors_come_from_a_worker_as_they_are():
+    error = pickle.loads(pickle.dumps(TooLargeError("It needs 5 GB.", "bfloat16")))
+    assert str(error) == "It needs 5 GB." and error.offer == "bfloat16"

@@ -110,6 +110,13 @@ def test_seconds_grow_with_what_is_loaded_and_computed_up_to_a_bound():
     assert seconds_for(10**12, 10**18) == MAX_SECONDS
 
 
-def test_elsewhere_it_says_where_it_is_for(tmp_path):
-    with pytest.raises(ValueError, match="needs the package spaces, which a Space with ZeroGPU has"):
-        create_engine("zerogpu", tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("zerogpu", "needs the package spaces, which a Space with ZeroGPU has"),
+        ("toaster", "engine is toaster; expected one of local, zerogpu, ray"),
+    ],
+)
+def test_an_engine_that_is_not_there_says_so(tmp_path, kind, message):
+    with pytest.raises(ValueError, match=message):
+        create_engine(kind, tmp_path)
