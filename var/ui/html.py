@@ -66,7 +66,9 @@ def progress_line(
 
 def duration(seconds: float) -> str:
     """Return a time in words, no more exact than it is known."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def waiting_line(num_before: int) -> str:

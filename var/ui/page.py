@@ -56,8 +56,8 @@ HEADER = Template("""
   <span class="mark" aria-hidden="true"><i></i><i></i><i></i><i></i></span>
   <div>
     <h1>VAR</h1>
-    <p><b>Visual AutoRegressive modeling</b> makes an image scale by scale: a few coarse tokens first, then all of each
-    finer map at once.</p>
+    <p><b>Visual AutoRegressive modeling</b> makes images scale by scale: a few coarse tokens, then all of each finer
+    map at once.</p>
   </div>
   <nav aria-label="About VAR">
     <a href="https://arxiv.org/abs/2404.02905" target="_blank" rel="noopener">Paper</a>
@@ -67,7 +67,7 @@ HEADER = Template("""
   </nav>
 </header>
 """)
-CARD_LINK = '<a href="%s" target="_blank">Card of %s</a>'
+CARD_LINK = '<a href="%s" target="_blank" title="%s, the model in the box">Model card</a>'
 
 
 def create_page(checkpoints: Path, device: str | None = None, options: PageOptions | None = None) -> gr.Blocks:
