@@ -16,14 +16,21 @@ ADDRESS = re.compile(r"http://\S+")
 
 @contextmanager
 def serving_app(*arguments, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """Start the app and hand out its address, read from what it prints."""
-    with telling_app(*arguments, environment=environment) as printed:
+    """Start the app and hand out its address."""
+    with running_app(*arguments, environment=environment) as (printed, _):
         yield ADDRESS.search(printed)[0]
 
 
 @contextmanager
 def telling_app(*arguments, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
     """Start the app and hand out what it prints, up to its address."""
+    with running_app(*arguments, environment=environment) as (printed, _):
+        yield printed
+
+
+@contextmanager
+def running_app(*arguments, environment: Mapping[str, str] = os.environ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Start the app and hand out what it prints, up to its address, and its process."""
     command = [sys.executable, "-u", str(APP), *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     try:
@@ -32,7 +39,7 @@ def telling_app(*arguments, environment: Mapping[str, str] = os.environ) -> Iter
             line = process.stdout.readline()
             assert line, f"the app ended: {printed}"
             printed += line
-        yield printed
+        yield printed, process
     finally:
         process.terminate()
         process.communicate(timeout=60)

@@ -5,10 +5,14 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from urllib.request import ProxyHandler, Request, build_opener, urlopen
 
+import httpx
 import pytest
-from app_process import APP, serving_app
+from app_process import ADDRESS, APP, running_app, serving_app
+from gradio_client import Client
+from gradio_client.exceptions import AppError
 from tiny import write_trainer_file
 
 from var.ui.app import kept_objects, main, report_folder
@@ -64,6 +68,26 @@ def test_a_space_needs_no_option(tmp_path):
     with serving_app(environment=os.environ | space | settings) as address:
         asked = Request(address, headers={"Host": "owner-demo.hf.space", "Origin": "https://huggingface.co"})
         assert "No checkpoint yet" in urlopen(asked).read().decode()
+
+
+def test_a_server_that_is_stopped_takes_nothing_more_ends_what_runs_and_leaves_nothing(tmp_path):
+    environment = dict(os.environ, GRADIO_TEMP_DIR=str(tmp_path), OMP_NUM_THREADS="1")
+    with running_app("--port", free_port(), "--grace", 3, environment=environment) as (printed, process):
+        address = ADDRESS.search(printed)[0]
+        client = Client(address, verbose=False, download_files=False)
+        job = client.submit(class_labels=[1], num_images=64, api_name="/generate")
+        while not job.outputs():
+            time.sleep(0.05)
+        process.terminate()
+        while httpx.get(f"{address}/health").json()["status"] != "stopping":
+            time.sleep(0.05)
+        assert httpx.get(f"{address}/health/ready").status_code == 503
+        with pytest.raises(AppError, match="The server is being stopped"):
+            client.predict(class_labels=[1], num_images=1, api_name="/generate")
+        images, told = job.result(60)
+        assert len(images) < len(told["seeds"]) == 64
+        assert process.wait(60) == 0
+    assert not list(tmp_path.glob("var-server-*"))
 
 
 def test_a_folder_that_is_not_there_is_told_at_the_start(tmp_path, capsys):

@@ -25,6 +25,8 @@ class Catalog:
         self.folder = folder
         self.uploads = uploads or Uploads(folder / ".uploads")
         self._looking = threading.Lock()
+        self.coming = ""  # a sentence on what will be offered soon
+        self._offered: dict[str, Path] = {}
         self._known: dict[Path, tuple[Fingerprint, EntryDescription]] = {}
 
     def names(self, uploads: Mapping[str, str] | None = None) -> list[str]:
@@ -75,8 +77,14 @@ class Catalog:
             if time.monotonic() > end:
                 break
 
+    def offer(self, name: str, path: Path) -> None:
+        """Let everybody choose a file, and open with it."""
+        self._offered = {name: path}
+
     def default(self) -> str | None:
-        """Return the name of the model in the box, else of the newest file with a transformer; None for no files."""
+        """Return what to open with: what is offered, the model in the box, the newest transformer; None for no file."""
+        if self._offered:
+            return next(iter(self._offered))
         files = self._folder_files()
         if BOXED_MODEL in files:
             return BOXED_MODEL
@@ -123,7 +131,7 @@ class Catalog:
         return printable(self.folder.absolute().name)
 
     def _folder_files(self) -> dict[str, Path]:
-        return {entry.label: entry.path for entry in list_checkpoints(self.folder)}
+        return self._offered | {entry.label: entry.path for entry in list_checkpoints(self.folder)}
 
     @staticmethod
     def _own_files(uploads: Mapping[str, str] | None) -> dict[str, Path]:

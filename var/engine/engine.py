@@ -121,8 +121,8 @@ class Engine(Protocol):
         """Return the memory that is free on the device; None where nobody knows."""
         ...
 
-    def seconds_of(self, order: ComparisonOrder) -> float | None:
-        """Return how long a comparison will take; None where that is not known yet."""
+    def seconds_of(self, order: AnyOrder) -> float | None:
+        """Return how long an order will take; None where that is not known yet."""
         ...
 
     def close(self) -> None:

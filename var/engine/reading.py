@@ -9,7 +9,8 @@ from ..errors import USER_ERRORS
 from .class_pictures import Pictured
 from .comparisons import ComparisonOrder, seconds_of
 from .description import Description
-from .engine import Engine, Placement
+from .engine import AnyOrder, Engine, Placement
+from .films import FilmOrder
 from .models import Loading, Models, Resident
 from .pace import Pace
 
@@ -62,9 +63,18 @@ class ReadingEngine(Engine):
         """Return the memory that is free on the device; None where nobody knows."""
         return self._models.free_bytes()
 
-    def seconds_of(self, order: ComparisonOrder) -> float | None:
-        """Return how long a comparison will take; None where that is not known yet."""
-        return seconds_of(order, self._models, self._pace)
+    def seconds_of(self, order: AnyOrder) -> float | None:
+        """Return how long an order will take; None where that is not known yet."""
+        if isinstance(order, ComparisonOrder):
+            return seconds_of(order, self._models, self._pace)
+        if isinstance(order, FilmOrder):
+            return None
+        dtype = order.loading and order.loading.dtype
+        try:
+            seconds = self._pace.estimate(order.path, dtype)
+        except OSError:  # whoever carries it out tells
+            return None
+        return seconds and seconds * len(order.image_labels)
 
     def class_pictures(self, path: Path, labels: Sequence[int], loading: Loading | None = None) -> Pictured:
         """Return no pictures: none are made where that would cost somebody something."""

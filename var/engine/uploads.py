@@ -124,6 +124,12 @@ class Uploads:
         if shutil.disk_usage(self.folder).free - expected < FREE_BYTES:
             raise UploadRefusedError("The server's disk has no room for this upload. Try again later.")
 
+    @property
+    def num_bytes(self) -> int:
+        """What all uploads take."""
+        with self._lock:
+            return self._of_visitor.total()
+
     def holds(self, path: str | Path) -> bool:
         """Whether a file was uploaded and is still there."""
         return self._token(path) is not None and Path(path).is_file()

@@ -22,20 +22,31 @@ def main(arguments: list[str] | None = None) -> int:
         report_folder(options)
         share_processor()
         with kept_objects():
-            from ..device import choose_device  # here, so that --help and a wrong argument answer at once
+            # Here, so that --help and a wrong argument answer at once.
+            from ..device import choose_device
+            from .metrics import check_metrics
 
         if options.engine != "ray":  # whose workers have devices of their own
             choose_device(options.device)
+        if options.metrics:
+            check_metrics()
         check_port(options.host, options.port)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder goes then, too
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # where it is then, so that the folder goes, too
         with server_folder():
             with kept_objects():
                 # Imported here, so that Gradio finds its folder.
                 from .page import create_page, launch_options
 
                 page = create_page(options.checkpoints, options.device, options)
+            if page.preload:
+                page.preload.begin()
             with closing(page.engine):
-                page.launch(**launch_options(page, options))
+                try:
+                    page.launch(**launch_options(page, options))
+                except SystemExit:  # by SIGTERM; the page answers meanwhile
+                    print(f"* Stopping: runs have {options.grace:g} s to end", flush=True)
+                    page.reception.close(options.grace)
+                    raise
     except (ValueError, OSError) as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 2

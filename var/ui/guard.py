@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..engine.uploads import UploadRefusedError, Uploads
+from .health import PATHS
 from .listeners import Listeners, Listening
 from .options import PageOptions
 from .server_folder import trim
@@ -80,7 +81,7 @@ class Guard:
             return PlainTextResponse("There is nothing here.", 404)
         if called(scope).startswith(CLOSED):
             return PlainTextResponse("This server does not do that.", 404)
-        if self.hosts is None:
+        if self.hosts is None or asked_path(scope) in PATHS:
             return None
         headers = Headers(scope=scope)
         hosts = self.hosts | share_host(scope)
@@ -167,10 +168,15 @@ def share_host(scope: Scope) -> set[str]:
     return {host_name(blocks.share_url)} if getattr(blocks, "share_url", None) else set()
 
 
+def asked_path(scope: Scope) -> str:
+    """Return the path that is asked for, below that at which a proxy serves the page."""
+    path, root = scope["path"], scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
 def called(scope: Scope) -> str:
     """Return what is called of Gradio's routes, such as `queue/join`; "" for anything else."""
-    path, root = scope["path"], scope.get("root_path", "").rstrip("/")
-    path = path[len(root) :] if root and path.startswith(f"{root}/") else path
+    path = asked_path(scope)
     return path.removeprefix(API) if path.startswith(API) else ""
 
 

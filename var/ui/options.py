@@ -56,6 +56,15 @@ class PageOptions:
     )
     device: str | None = option(None, "cpu, cuda, cuda:1 or mps; the best that the machine has when left out", kind=str)
     keep: int = option(1, "models kept in memory", metavar="N", least=1)
+    preload: str | None = option(
+        None,
+        "checkpoint to load at the start and to open with: hf://owner/repo/path, or a name of the folder",
+        kind=str,
+    )
+    metrics: bool = option(False, "figures for Prometheus at /metrics; needs prometheus-client")
+    grace: float = option(
+        8.0, "time in which runs may end when the server is stopped; then they are", metavar="SECONDS", least=0
+    )
     engine: str | None = option(
         None,
         "local: this process computes; ray: workers on one or several machines; zerogpu: on a Space that has it, where "
@@ -79,6 +88,12 @@ class PageOptions:
     all_uploads: float = option(32.0, "uploads kept of all visitors", metavar="GB", above=0)
     max_operations: float = option(
         0.0, "trillions of operations of a run, above which it is refused; 0 for no limit", metavar="N", least=0
+    )
+    max_seconds: float = option(
+        0.0,
+        "computing time of a run, above which it is refused, or stopped where that was not known; 0 for no limit",
+        metavar="SECONDS",
+        least=0,
     )
 
     def __post_init__(self) -> None:
@@ -146,7 +161,7 @@ def shown_default(item: Field) -> str:
     """Return the default in parentheses, with its unit; "" where nothing is there to show."""
     if isinstance(item.default, bool | Path) or not item.default:
         return ""
-    unit = " GB" if item.metadata.get("metavar") == "GB" else ""
+    unit = {"GB": " GB", "SECONDS": " s"}.get(item.metadata.get("metavar"), "")
     return f" (default: {item.default:g}{unit})" if isinstance(item.default, float) else f" (default: {item.default})"
 
 

@@ -1,5 +1,6 @@
 """The page: the panels and what happens in them, put together."""
 
+from collections.abc import Callable
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -12,12 +13,14 @@ from ..engine.catalog import Catalog
 from ..engine.choose import Cluster, create_engine
 from ..engine.class_pictures import ClassPictures
 from ..engine.exports import remove_folder
+from ..engine.preload import Preload
 from ..engine.uploads import GB, UploadLimits, Uploads
+from ..hub.download import OWN_ACCESS
 from .api.endpoints import add_endpoints
 from .checkpoint.events import wire_changed_file, wire_checkpoint
 from .checkpoint.export_events import wire_export
 from .checkpoint.export_panel import create_export_panel
-from .checkpoint.hub_events import access_of, wire_hub
+from .checkpoint.hub_events import access_of, fetch, wire_hub
 from .checkpoint.hub_panel import create_hub_panel
 from .checkpoint.panel import create_checkpoint_panel, first_choice, tab_follower
 from .checkpoint.training import create_training_panel, wire_training
@@ -27,6 +30,7 @@ from .compare.panel import create_compare_panel
 from .edit.events import EDIT_TAB, editing_of, wire_edit
 from .edit.panel import create_edit_panel
 from .guard import guarding, refuse_addresses
+from .health import health_routes
 from .history.panel import create_history_panel
 from .history.visit import wire_memory, wire_reload
 from .images.generate import wire_generation, wire_shortcut
@@ -35,8 +39,10 @@ from .images.picked import HISTORY_TAB, IMAGES_TAB, wire_history, wire_picked
 from .images.wall import Walls
 from .link_preview import TITLE, LinkPreview, picture_route
 from .listeners import Listeners
+from .metrics import Metrics
 from .model_card import MODEL, card_address, card_route
 from .options import PageOptions
+from .reception import Reception
 from .server_folder import UPLOADS
 from .settings.events import wire_link, wire_settings
 from .settings.fill import Fill
@@ -98,7 +104,9 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         ClassPictures(Path(get_upload_folder()) / CLASSES),
         Cluster(options.address, options.workers, options.max_workers, access_of(options)),
     )
-    listeners = Listeners()
+    metrics = Metrics(engine, catalog.uploads) if options.metrics else None
+    reception = Reception(engine, Listeners(), options.max_seconds, metrics)
+    preload = Preload(options.preload, catalog, engine, fetch_as_owner) if options.preload else None
     first, card = first_choice(catalog, engine), card_address(checkpoints)
     walls = Walls(engine)
     ready = first.description is not None
@@ -143,7 +151,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         fill = Fill(view, settings_panel, [panel.status for panel in tabs_with_runs], problems)
         of_images = (images_panel, edit_panel.images)
         # First, for a private handler's name would be taken from an endpoint that comes after it.
-        add_endpoints(catalog, engine, listeners, options)
+        add_endpoints(catalog, engine, reception, options)
         opened, uploaded = wire_checkpoint(blocks, view, first)
         wire_training(training_panel, view)
         wire_hub(blocks, hub_panel, view, options)
@@ -155,20 +163,30 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         wire_settings(settings_panel, view, fill, [panel.generate for panel in of_images], images_panel.problem)
         wire_edit(edit_panel, of_images, view, fill, tabs)
         wire_history(history_panel, images_panel, tabs)
-        of_runs = (view, settings_panel, history_panel, listeners)
+        of_runs = (view, settings_panel, history_panel, reception)
         made = wire_generation(blocks, images_panel, *of_runs)
         edited = wire_generation(blocks, edit_panel.images, *of_runs, editing_of(edit_panel))
         compared = wire_compare(blocks, compare_panel, *of_runs, fill)
         for panel in of_images:
-            wire_picked(panel, view, fill, listeners, tabs)
+            wire_picked(panel, view, fill, reception, tabs)
         wire_changed_file(view, [made, edited])
         wire_memory([made, edited, compared, uploaded], view, history_panel, settings_panel)
     blocks.queue(max_size=MAX_EVENTS)
     blocks._queue.sleep_when_free = QUEUE_SECONDS
-    blocks.engine, blocks.uploads, blocks.listeners = engine, catalog.uploads, listeners
-    blocks.routes = [picture_route(), card_route(checkpoints), walls.route()]
+    blocks.engine, blocks.reception, blocks.uploads, blocks.preload = engine, reception, catalog.uploads, preload
+    blocks.routes = [
+        picture_route(),
+        card_route(checkpoints),
+        walls.route(),
+        *health_routes(reception, preload, metrics),
+    ]
     refuse_addresses(blocks)
     return blocks
+
+
+def fetch_as_owner(source: str, report: Callable[[int, int], None]) -> tuple[str, Path]:
+    """Download what the person who starts the server asked for; see `fetch`."""
+    return fetch(source, OWN_ACCESS, report)
 
 
 def launch_options(page: gr.Blocks, options: PageOptions | None = None) -> dict[str, Any]:
@@ -179,7 +197,7 @@ def launch_options(page: gr.Blocks, options: PageOptions | None = None) -> dict[
         options: where it is served; None for a free port of this machine.
     """
     options = options or PageOptions()
-    served = guarding(page.uploads, page.listeners, options)
+    served = guarding(page.uploads, page.reception.listeners, options)
     served["middleware"].append(Middleware(LinkPreview))
     return {
         "server_name": options.host,

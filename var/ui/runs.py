@@ -14,7 +14,7 @@ from ..engine.jobs import Job
 from ..engine.runs import Order
 from ..errors import USER_ERRORS, error_text
 from .html import FAILED, NOTHING, error_banner, loading_line, status_line, waiting_line
-from .listeners import Listeners
+from .reception import Reception
 from .settings.sampling import in_words
 
 Updates = dict[gr.blocks.Block, Any]
@@ -40,15 +40,15 @@ class Run:
     """A session's run, from its click on.
 
     Args:
-        session: its hash.
+        request: the click.
 
     Attributes:
         job: what the engine does for it; None before that has begun.
         is_stopped: whether the visitor pressed Stop.
     """
 
-    def __init__(self, session: str | None) -> None:
-        self.session = session
+    def __init__(self, request: gr.Request) -> None:
+        self.request = request
         self.job: Job | None = None
         self.is_stopped = False
 
@@ -58,7 +58,7 @@ class TabRuns(ABC):
 
     Args:
         engine: carries them out.
-        listeners: who hears of them.
+        reception: takes orders, and hands out what becomes of them.
         status: where the tab says how far it is.
         problem: where it says what went wrong.
         start: its button that begins a run.
@@ -68,13 +68,13 @@ class TabRuns(ABC):
     def __init__(
         self,
         engine: Engine,
-        listeners: Listeners,
+        reception: Reception,
         status: gr.HTML,
         problem: gr.HTML,
         start: gr.Button,
         stop_button: gr.Button,
     ) -> None:
-        self.engine, self.listeners, self.status, self.problem = engine, listeners, status, problem
+        self.engine, self.reception, self.status, self.problem = engine, reception, status, problem
         self.start, self.stop_button = start, stop_button
         self._runs: dict[str, Run] = {}
 
@@ -92,7 +92,7 @@ class TabRuns(ABC):
         if session in self._runs:  # a second click before the page knew of the first
             yield skip
             return
-        run = self._runs[session] = Run(session)
+        run = self._runs[session] = Run(request)
         try:
             begun = {self.start: gr.update(interactive=False), self.stop_button: gr.update(interactive=True)}
             yield begun | {self.status: waiting_line(0), self.problem: ""} | self.begin(data)
@@ -115,11 +115,11 @@ class TabRuns(ABC):
 
     async def follow(self, run: Run, order: Order | ComparisonOrder) -> AsyncIterator[Event | Updates]:
         """Have an order carried out: what is said of every job as updates, all other events as they are."""
-        run.job = self.engine.submit(order)
+        run.job = self.reception.submit(order, run.request)
         if run.is_stopped:
             self.engine.stop(run.job)
         is_delayed = False
-        async for event in self.listeners.events(self.engine, run.job, run.session):
+        async for event in self.reception.events(run.job, run.request.session_hash):
             is_delayed |= isinstance(event, WorkerLost)
             if is_delayed and isinstance(event, WorkerLost | Waiting | LoadingModel):
                 yield {self.status: DELAYED}

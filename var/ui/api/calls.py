@@ -22,7 +22,7 @@ from ...errors import USER_ERRORS, error_text
 from ...sampling.options import DECLARATIONS, option_names
 from ...sampling.presets import OWN_SETTINGS, PRESETS, fill_in
 from ...text import clean_name
-from ..listeners import Listeners
+from ..reception import Reception
 
 FAILED_CALL = "Something went wrong on the server. Try again."
 BY_PLACE = inspect.Parameter.POSITIONAL_OR_KEYWORD  # as Gradio hands values over
@@ -56,7 +56,7 @@ def as_error(sentence: str) -> gr.Error:
 
 
 async def events_of(
-    engine: Engine, listeners: Listeners, request: gr.Request, order: Order | ComparisonOrder
+    engine: Engine, reception: Reception, request: gr.Request, order: Order | ComparisonOrder
 ) -> AsyncIterator[Event]:
     """Have an order carried out, and hand out what is told; closed before its end it stops the job.
 
@@ -64,9 +64,9 @@ async def events_of(
         gr.Error: it failed.
         ValueError: no model could carry it out, or too many wait.
     """
-    job = engine.submit(order)
+    job = reception.submit(order, request)
     try:
-        async for event in listeners.events(engine, job, request.session_hash):
+        async for event in reception.events(job, request.session_hash):
             if isinstance(event, Failed):
                 raise as_error(event.sentence or FAILED_CALL)
             yield event

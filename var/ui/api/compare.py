@@ -17,20 +17,20 @@ from ...engine.engine import Engine
 from ...pictures.sheets import DARK, LIGHT
 from ...sampling.declaration import is_whole
 from ...sampling.options import SamplingOptions
-from ..listeners import Listeners
 from ..options import PageOptions
+from ..reception import Reception
 from .calls import api_errors, events_of, named_file, options_of, progress_info, with_options
 
 
 def compare_endpoint(
-    catalog: Catalog, engine: Engine, listeners: Listeners, options: PageOptions
+    catalog: Catalog, engine: Engine, reception: Reception, options: PageOptions
 ) -> Callable[..., Any]:
     """Return the handler of `/compare`.
 
     Args:
         catalog: the checkpoints that a call may name.
         engine: carries calls out.
-        listeners: who hears of it.
+        reception: takes orders, and hands out what becomes of them.
         options: what visitors may do.
     """
 
@@ -81,7 +81,7 @@ def compare_endpoint(
             comparison = await asyncio.to_thread(ask, typed, base, names, partial(engine.class_names, files))
             order = ComparisonOrder(comparison, files)
             results: list[CellResult] = []
-            async for event in events_of(engine, listeners, request, order):
+            async for event in events_of(engine, reception, request, order):
                 if isinstance(event, CellResult):
                     results.append(event)
                 elif isinstance(event, BatchStep):

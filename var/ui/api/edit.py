@@ -12,19 +12,19 @@ from ...engine.catalog import Catalog
 from ...engine.engine import Engine
 from ...engine.runs import Edit, Order
 from ...pictures.files import open_image
-from ..listeners import Listeners
 from ..options import PageOptions
+from ..reception import Reception
 from .calls import api_errors, named_file, options_of, with_options
 from .generate import as_labels, result_of
 
 
-def edit_endpoint(catalog: Catalog, engine: Engine, listeners: Listeners, options: PageOptions) -> Callable[..., Any]:
+def edit_endpoint(catalog: Catalog, engine: Engine, reception: Reception, options: PageOptions) -> Callable[..., Any]:
     """Return the handler of `/edit`.
 
     Args:
         catalog: the checkpoints that a call may name.
         engine: carries calls out.
-        listeners: who hears of it.
+        reception: takes orders, and hands out what becomes of them.
         options: what visitors may do.
     """
 
@@ -65,7 +65,7 @@ def edit_endpoint(catalog: Catalog, engine: Engine, listeners: Listeners, option
             labels = as_labels(class_labels)
             sampling = await options_of(engine, path, sampling)
             order = Order(path, name, labels, num_images, seed, sampling, edit=wanted, previews=False)
-            async for told in result_of(engine, listeners, request, order):
+            async for told in result_of(engine, reception, request, order):
                 yield told
 
     return with_options(edit)

@@ -10,27 +10,27 @@ from ...engine.catalog import Catalog
 from ...engine.engine import Engine
 from ...engine.exports import EXPORT_QUEUE
 from ...sampling.options import SamplingOptions, help_of, option_names
-from ..listeners import Listeners
 from ..options import PageOptions
+from ..reception import Reception
 from .checkpoint import export_endpoint, inspect_endpoint
 from .compare import compare_endpoint
 from .edit import edit_endpoint
 from .generate import generate_endpoint
 
 
-def add_endpoints(catalog: Catalog, engine: Engine, listeners: Listeners, options: PageOptions) -> None:
+def add_endpoints(catalog: Catalog, engine: Engine, reception: Reception, options: PageOptions) -> None:
     """Add the endpoints to the page that is being laid out.
 
     Args:
         catalog: the checkpoints that a call may name.
         engine: carries calls out.
-        listeners: who hears of it.
+        reception: takes orders, and hands out what becomes of them.
         options: what visitors may do.
     """
     of_model = {"concurrency_limit": None}  # the engine has a line of its own
-    add_endpoint(generate_endpoint(catalog, engine, listeners, options), "generate", **of_model)
-    add_endpoint(edit_endpoint(catalog, engine, listeners, options), "edit", **of_model)
-    add_endpoint(compare_endpoint(catalog, engine, listeners, options), "compare", **of_model)
+    add_endpoint(generate_endpoint(catalog, engine, reception, options), "generate", **of_model)
+    add_endpoint(edit_endpoint(catalog, engine, reception, options), "edit", **of_model)
+    add_endpoint(compare_endpoint(catalog, engine, reception, options), "compare", **of_model)
     add_endpoint(inspect_endpoint(catalog, options), "inspect")
     exports = {"concurrency_id": EXPORT_QUEUE, "concurrency_limit": 1}
     add_endpoint(export_endpoint(catalog, engine, options), "export", **exports)

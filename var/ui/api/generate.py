@@ -12,20 +12,20 @@ from ...engine.engine import Engine
 from ...engine.events import Finished, Scale
 from ...engine.runs import Order
 from ..images.panel import Folder
-from ..listeners import Listeners
 from ..options import PageOptions
+from ..reception import Reception
 from .calls import api_errors, events_of, named_file, options_of, progress_info, with_options
 
 
 def generate_endpoint(
-    catalog: Catalog, engine: Engine, listeners: Listeners, options: PageOptions
+    catalog: Catalog, engine: Engine, reception: Reception, options: PageOptions
 ) -> Callable[..., Any]:
     """Return the handler of `/generate`.
 
     Args:
         catalog: the checkpoints that a call may name.
         engine: carries calls out.
-        listeners: who hears of it.
+        reception: takes orders, and hands out what becomes of them.
         options: what visitors may do.
     """
 
@@ -58,14 +58,14 @@ def generate_endpoint(
             labels = as_labels(class_labels)
             sampling = await options_of(engine, path, sampling)
             order = Order(path, name, labels, num_images, seed, sampling, previews=False)
-            async for told in result_of(engine, listeners, request, order):
+            async for told in result_of(engine, reception, request, order):
                 yield told
 
     return with_options(generate)
 
 
 async def result_of(
-    engine: Engine, listeners: Listeners, request: gr.Request, order: Order
+    engine: Engine, reception: Reception, request: gr.Request, order: Order
 ) -> AsyncIterator[tuple[list[dict], dict[str, Any]]]:
     """Carry an order out: yields how far it is after each scale, and at last the files and what is told of them.
 
@@ -73,7 +73,7 @@ async def result_of(
     """
     images: list[Finished] = []
     with TemporaryDirectory() as cache:
-        async for event in events_of(engine, listeners, request, order):
+        async for event in events_of(engine, reception, request, order):
             if isinstance(event, Scale):
                 images += event.finished
                 yield [], progress_info(event.scale_index, event.patch_nums, event.num_finished, len(event.recipes))

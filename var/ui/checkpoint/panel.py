@@ -253,9 +253,11 @@ def kind_of(path: Path) -> str:
 
 def found_html(choice: Choice, catalog: Catalog, engine: Engine, news: str = "") -> str:
     """Return the lines below the checkpoint."""
+    news = news or catalog.coming
     if choice.description is not None:
         return summary_html(choice.description, engine.resident(choice.path, choice.loading), news, choice.name or "")
-    return hint_line(catalog.empty_message() if choice.name is None else "Choose another checkpoint, or upload one.")
+    todo = catalog.empty_message() if choice.name is None else "Choose another checkpoint, or upload one."
+    return hint_line(news or todo)
 
 
 def details_of(choice: Choice, engine: Engine) -> str:

@@ -24,7 +24,7 @@ from ..events import AGAIN, AT_ONCE, LATEST, SETTLE, hear_of
 from ..history.kept_runs import KeptRun, Source, keep
 from ..history.panel import HistoryPanel
 from ..html import FAILED, STOPPED, error_banner, status_line
-from ..listeners import Listeners
+from ..reception import Reception
 from ..runs import RefusedError, Run, TabRuns, Updates
 from ..settings.classes import to_labels
 from ..settings.fill import Fill, values_from
@@ -60,7 +60,7 @@ def wire_compare(
     view: CheckpointView,
     settings: SettingsPanel,
     history: HistoryPanel,
-    listeners: Listeners,
+    reception: Reception,
     fill: Fill,
 ) -> gr.events.Dependency:
     """Connect the Compare tab; returns the event of a run that is over.
@@ -71,11 +71,11 @@ def wire_compare(
         view: shows the checkpoint.
         settings: say what does not vary.
         history: takes what was made.
-        listeners: who hears of it.
+        reception: takes orders, and hands out what becomes of them.
         fill: fills the controls.
     """
     checkpoint, controls = view.panel, settings.controls
-    runs = ComparisonRuns(panel, view, settings, history, listeners)
+    runs = ComparisonRuns(panel, view, settings, history, reception)
     refresh = AT_ONCE | LATEST | {"fn": runs.show_plan, "inputs": {*runs.asked}, "outputs": [panel.plan]}
     changed = [component.change for component in (checkpoint.loaded, *controls.values())]
     for row in panel.axes:
@@ -125,9 +125,9 @@ class ComparisonRuns(TabRuns):
         view: CheckpointView,
         settings: SettingsPanel,
         history: HistoryPanel,
-        listeners: Listeners,
+        reception: Reception,
     ) -> None:
-        super().__init__(view.engine, listeners, panel.status, panel.problem, panel.run, panel.stop)
+        super().__init__(view.engine, reception, panel.status, panel.problem, panel.run, panel.stop)
         self._panel, self._catalog, self._checkpoint = panel, view.catalog, view.panel
         self._controls, self._history = settings.controls, history
         checkpoint = view.panel

@@ -14,7 +14,7 @@ from ..events import AGAIN, AT_ONCE, hear_of
 from ..history.kept_runs import KeptRun, keep
 from ..history.panel import HistoryPanel
 from ..html import FAILED, STOPPED, error_banner, finished_line, progress_line, status_line, stopped_line
-from ..listeners import Listeners
+from ..reception import Reception
 from ..runs import RefusedError, Run, TabRuns, Updates
 from ..settings.classes import choices, to_labels, with_recent
 from ..settings.counters import num_images_of, total_of
@@ -78,7 +78,7 @@ def wire_generation(
     view: CheckpointView,
     settings: SettingsPanel,
     history: HistoryPanel,
-    listeners: Listeners,
+    reception: Reception,
     editing: Editing | None = None,
 ) -> gr.events.Dependency:
     """Connect Generate and Stop of a tab; returns the event of a run that is over.
@@ -89,11 +89,11 @@ def wire_generation(
         view: shows the checkpoint.
         settings: say what is made.
         history: takes what was made.
-        listeners: who hears of it.
+        reception: takes orders, and hands out what becomes of them.
         editing: where the tab's runs begin with an image: what its components say of it.
     """
     checkpoint = view.panel
-    runs = Generation(panel, view, settings, history, listeners, editing)
+    runs = Generation(panel, view, settings, history, reception, editing)
 
     asked = {checkpoint.choice, checkpoint.uploads, checkpoint.loading, panel.shown, panel.picked, panel.of_link}
     asked |= {settings.kept.kept, *settings.controls.values(), *(editing.components if editing else ())}
@@ -120,10 +120,10 @@ class Generation(TabRuns):
         view: CheckpointView,
         settings: SettingsPanel,
         history: HistoryPanel,
-        listeners: Listeners,
+        reception: Reception,
         editing: Editing | None,
     ) -> None:
-        super().__init__(view.engine, listeners, panel.status, panel.problem, panel.generate, panel.stop)
+        super().__init__(view.engine, reception, panel.status, panel.problem, panel.generate, panel.stop)
         self._panel, self._view, self._settings = panel, view, settings
         self._history, self._editing = history, editing
 

@@ -18,7 +18,7 @@ from ..events import AT_ONCE, BESIDE, EACH, hear_of
 from ..history.kept_runs import KeptRun
 from ..history.panel import HistoryPanel
 from ..html import FAILED, error_banner, runs_before, status_line
-from ..listeners import Listeners
+from ..reception import Reception
 from ..runs import Updates
 from ..settings.fill import Fill
 from ..settings.restore import Wanted, branched, from_recipe, varied
@@ -47,14 +47,14 @@ PRESS_GENERATE = """() => document.getElementById("%sgenerate").click()"""
 IMAGES_TAB, HISTORY_TAB = "images-tab", "history-tab"
 
 
-def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, listeners: Listeners, tabs: gr.Tabs) -> None:
+def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, reception: Reception, tabs: gr.Tabs) -> None:
     """Connect a tab's buttons for one image, and the zip of all.
 
     Args:
         panel: the tab's.
         view: shows the checkpoint.
         fill: fills the controls.
-        listeners: who hears of a film.
+        reception: takes the orders of films.
         tabs: of the right side.
     """
     engine = view.engine
@@ -85,12 +85,12 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, listeners:
             return
         scales: list[Image.Image] = []
         try:
-            job = engine.submit(await asyncio.to_thread(film_order, run, index))
+            job = reception.submit(await asyncio.to_thread(film_order, run, index), request)
         except USER_ERRORS as error:
             yield {panel.problem: error_banner(error_text(error))}
             return
         try:
-            async for event in listeners.events(engine, job, request.session_hash):
+            async for event in reception.events(job, request.session_hash):
                 if isinstance(event, Waiting) and event.before:
                     yield {panel.picked_text: picked_html(f"Scales wait: {runs_before(event.before)}")}
                 elif isinstance(event, FilmFrame):
