@@ -235,7 +235,7 @@ class RayEngine(ReadingEngine):
         """Return None: it is not known which worker will be asked."""
         return None
 
-    def seconds_of(self, order: ComparisonOrder) -> float | None:
+    def seconds_of(self, order: AnyOrder) -> float | None:
         """Return None: it is not known how busy the workers are."""
         return None
 
