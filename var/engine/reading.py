@@ -69,7 +69,7 @@ class ReadingEngine(Engine):
             return seconds_of(order, self._models, self._pace)
         if isinstance(order, FilmOrder):
             return None
-        dtype = order.loading and order.loading.dtype
+        dtype = order.loading.dtype if order.loading else None
         try:
             seconds = self._pace.estimate(order.path, dtype)
         except OSError:  # whoever carries it out tells
