@@ -12,6 +12,8 @@ from browser import serve, step_by_step
 from PIL import Image
 from tiny import write_trainer_file
 
+from var.outputs.recipe import from_png
+
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
 
 
@@ -137,6 +139,21 @@ def test_an_image_is_downloaded_under_its_name(visit):
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("button", name="Download", exact=True).click()
     assert download.value.suggested_filename == "cat-seed-2.png"
+
+
+def test_an_image_is_downloaded_enlarged_with_its_settings(visit, tmp_path):
+    visitor = visit()
+    make(visitor, "Cat", seed=2)
+    assert not visitor.page.locator(".larger").count()
+    pick(visitor, 0, "Cat, seed 2")
+    with visitor.page.expect_download() as download:
+        visitor.page.get_by_role("button", name="Download 4 times as large, by Lanczos").click()
+    assert download.value.suggested_filename == "cat-seed-2-x4.png"
+    download.value.save_as(tmp_path / "large.png")
+    large, (image,) = Image.open(tmp_path / "large.png"), visitor.images()
+    assert large.info["Enlarged"] == "4 times by Lanczos, from 16x16"
+    assert large.convert("RGB").tobytes() == image.convert("RGB").resize((64, 64), Image.Resampling.LANCZOS).tobytes()
+    assert from_png(large) == from_png(image)
 
 
 def test_all_images_are_downloaded_as_zip(visit):

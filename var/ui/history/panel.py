@@ -43,7 +43,7 @@ class HistoryPanel:
 def create_history_panel() -> HistoryPanel:
     """Lay out the panel."""
     gr.HTML(hint_line(EXPLANATION), elem_id="history-note")
-    tree = gr.HTML("", js_on_load=read_script("tree"), elem_id="tree")
+    tree = gr.HTML("", js_on_load=read_script("buttons"), elem_id="tree")
     gallery = gr.Gallery(
         label="Runs of this visit",
         show_label=False,

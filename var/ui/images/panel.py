@@ -9,12 +9,14 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from ...outputs.enlarged import FACTORS, METHOD
 from ...outputs.recipe import Recipe, caption, name_of, readable, save_png
 from ...outputs.zip import MAX_NAME_BYTES
 from ...text import file_name_part
 from ..history.kept_runs import KeptRun
 from ..html import counted, status_line
 from ..settings.kept import KeptRow
+from ..static import read_script
 from .scrubber import Film, create_scrubber, scrubber_value
 
 PREVIEW_QUALITY = 85  # of 100; of JPEG
@@ -32,7 +34,8 @@ class ImagesPanel:
         made: session state, what came of the last run; None where it made nothing.
         picked: session state, which of them is looked at in large; None where none is.
         picked_text, reuse, vary, edit, scales, download: about that image.
-        bundle: makes a zip of all; bundle_file: not shown, the zip.
+        larger: buttons that download it enlarged, there where an image is looked at.
+        bundle: makes a zip of all; saved: not shown, a file to download: the zip, or an enlarged image.
         recipe: how that image was made, in words.
         filmed: session state, the `Film` of the image whose scales are shown; None where none are.
         scrubber: shows the large image after each scale, and branches from there.
@@ -53,8 +56,9 @@ class ImagesPanel:
     edit: gr.Button
     scales: gr.Button
     download: gr.DownloadButton
+    larger: gr.HTML
     bundle: gr.Button
-    bundle_file: gr.File
+    saved: gr.File
     recipe: gr.HTML
     scrubber: gr.HTML
     strip: gr.Image
@@ -70,7 +74,7 @@ class ImagesPanel:
     @property
     def of_picked(self) -> list[gr.blocks.Block]:
         """What `picked_updates` changes."""
-        buttons = [self.reuse, self.vary, self.edit, self.scales, self.download]
+        buttons = [self.reuse, self.vary, self.edit, self.scales, self.download, self.larger]
         return [self.picked, self.picked_text, *buttons, self.recipe, *self.of_film]
 
     @property
@@ -141,6 +145,7 @@ def create_images_panel(
                 edit = small("Edit", "edit")
                 scales = small("Scales", "scales")
                 download = small("Download", "download", gr.DownloadButton)
+                larger = gr.HTML("", js_on_load=read_script("buttons"), **name("larger"))
                 bundle = small("All as zip", "bundle")
             recipe = gr.HTML("", **name("recipe"))
             with gr.Column(**name("film")), gr.Row(**name("film-row")):
@@ -161,6 +166,7 @@ def create_images_panel(
         edit,
         scales,
         download,
+        larger,
         bundle,
         gr.File(visible=False),
         recipe,
@@ -208,6 +214,7 @@ def picked_updates(panel: ImagesPanel, run: KeptRun | None, index: int | None) -
         panel.edit: interactive,
         panel.scales: interactive,
         panel.download: gr.update(value=run.files[index] if there else None, interactive=there),
+        panel.larger: larger_html(run.recipes[index].image_size) if there else "",
         panel.recipe: recipe_html(run.recipes[index]) if there else "",
         **film_updates(panel, None),
     }
@@ -241,6 +248,16 @@ def replaced_updates(panel: ImagesPanel) -> dict:
 def picked_html(text: str) -> str:
     """Return the line beside the buttons for one image."""
     return status_line(text).replace('class="state"', 'class="picked"')
+
+
+def larger_html(side: int) -> str:
+    """Return the buttons that download an image enlarged; `side` is its own, in pixels."""
+    buttons = (
+        f'<button type="button" data-factor="{factor}" title="{side * factor}×{side * factor} pixels" '
+        f'aria-label="Download {factor} times as large, by {METHOD}">×{factor}</button>'
+        for factor in FACTORS
+    )
+    return f'<p class="larger">{"".join(buttons)} <span>by {METHOD}</span></p>'
 
 
 def recipe_html(recipe: Recipe) -> str:

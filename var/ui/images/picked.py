@@ -10,6 +10,7 @@ from PIL import Image
 from ...engine.events import Failed, FilmFrame, Waiting
 from ...engine.films import FilmOrder
 from ...errors import USER_ERRORS, error_text
+from ...outputs.enlarged import save_enlarged
 from ...outputs.zip import write_bundle
 from ...pictures.animation import save_animation
 from ...pictures.sheets import DARK, LIGHT, film_strip
@@ -39,6 +40,7 @@ SAVE_FILE = """(file) => {
 HOW_IT_LOOKS = """(run, index, filmed) => [
   run, index, filmed, document.body.classList.contains("dark"), matchMedia("(max-width: 1100px)").matches
 ]"""
+GONE = "The images are no longer on the server. Generate them again."
 COLUMNS_ON_A_PHONE = 3  # of the film strip, so that its labels can be read
 SHOW_FILM = (
     """() => { setTimeout(() => document.getElementById("%sscrubber")?.scrollIntoView({block: "nearest"}), 100); }"""
@@ -132,6 +134,17 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, reception:
         wanted = branched(reuse(run, index, name, uploads), film.kept(event.scale))
         return {fill.wanted: wanted, tabs: gr.Tabs(selected=IMAGES_TAB)}
 
+    def enlarge(run: KeptRun, index: int, event: gr.EventData) -> str:
+        """Write the image enlarged."""
+        recipe, factor = run.recipes[index], event.factor
+        path = Folder(panel.gallery.GRADIO_CACHE).path(f"{file_stem(recipe)}-x{factor}.png")
+        try:
+            with Image.open(run.files[index]) as image:
+                save_enlarged(path, image.convert("RGB"), recipe, factor)
+        except OSError as error:
+            raise gr.Error(GONE) from error
+        return path
+
     def make_bundle(run: KeptRun) -> str | None:
         path = Folder(panel.gallery.GRADIO_CACHE).path(f"{file_stem(run.recipes[0])}-and-more.zip")
         images = ((Image.open(image), recipe) for image, recipe in zip(run.files, run.recipes, strict=True))
@@ -139,7 +152,7 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, reception:
             with open(path, "wb") as file:
                 write_bundle(file, images, run.labels)
         except OSError as error:
-            raise gr.Error("The images are no longer on the server. Generate them again.") from error
+            raise gr.Error(GONE) from error
         return path
 
     hear_of([panel.scales.click])
@@ -164,8 +177,10 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, reception:
     of_film = [panel.shown, panel.picked, panel.filmed, *where[2:]]
     branching = fill.after(panel.scrubber.click(branch, of_film, [fill.wanted, tabs], **AT_ONCE))
     branching.then(None, None, None, js=PRESS_GENERATE % "", **AT_ONCE)
-    panel.bundle.click(make_bundle, [panel.shown], [panel.bundle_file], **AT_ONCE).success(
-        None, [panel.bundle_file], None, js=SAVE_FILE, **AT_ONCE
+    enlarged = panel.larger.click(enlarge, [panel.shown, panel.picked], [panel.saved], **AT_ONCE)
+    enlarged.success(None, [panel.saved], None, js=SAVE_FILE, **AT_ONCE)
+    panel.bundle.click(make_bundle, [panel.shown], [panel.saved], **AT_ONCE).success(
+        None, [panel.saved], None, js=SAVE_FILE, **AT_ONCE
     )
 
 
