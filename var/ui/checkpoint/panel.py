@@ -70,7 +70,7 @@ class CheckpointPanel:
 
 @dataclass(frozen=True)
 class Choice:
-    """A checkpoint as a session sees it: its name, and either what it holds or why it cannot be used.
+    """A checkpoint as a session sees it: its name, and either what it holds or why it cannot be used; or none.
 
     Args:
         name: as the list has it.
@@ -81,9 +81,9 @@ class Choice:
         loading: how it was asked for.
     """
 
-    name: str | None
-    description: Description | None
-    problem: str | None
+    name: str | None = None
+    description: Description | None = None
+    problem: str | None = None
     offer: str | None = None
     path: Path | None = None
     loading: Loading = Loading()
@@ -226,7 +226,7 @@ async def look_into(
 def first_choice(catalog: Catalog, engine: Engine) -> Choice:
     """Look into the default checkpoint; an empty folder is no problem, it leaves the choice open."""
     name = catalog.default()
-    return choose(catalog, engine, name, {}) if name else Choice(None, None, None)
+    return choose(catalog, engine, name, {}) if name else Choice()
 
 
 def add_file(uploads: Mapping[str, str], name: str, path: str) -> tuple[str, dict[str, str]]:

@@ -68,6 +68,17 @@ class CheckpointView:
         """Return what is known of a checkpoint; None where it cannot be used."""
         return choose(self.catalog, self.engine, name, uploads).description
 
+    def kept(self, uploads: Mapping[str, str], loaded: str | None, loading: Loading) -> Choice:
+        """Return the checkpoint that a session has; arguments as it has them in the components of `session`."""
+        return choose(self.catalog, self.engine, loaded, uploads, loading) if loaded else Choice()
+
+    def lines(self, choice: Choice, news: str = "") -> Updates:
+        """Return the lines that say what a checkpoint is, what it takes, and what happened to it."""
+        return {
+            self.panel.found: found_html(choice, self.catalog, self.engine, news),
+            self.panel.details: details_of(choice, self.engine),
+        }
+
     def begin(
         self, session: str, name: str | None, *, unasked: bool = False, picked: bool = False
     ) -> Callable[[], bool]:
@@ -124,18 +135,14 @@ class CheckpointView:
 
     async def load(self, choice: Choice, is_latest: Callable[[], bool]) -> AsyncIterator[Updates]:
         """Load a checkpoint ahead of its use, unless the model is busy, and show what it takes."""
-        panel = self.panel
         if self.engine.resident(choice.path, choice.loading) is not None:
             return
         async for event in self.engine.prepare(choice.path, choice.loading).events():
             if isinstance(event, Ready):
                 break  # it goes on to practise
         if is_latest():
-            yield {
-                panel.found: found_html(choice, self.catalog, self.engine),
-                panel.details: details_of(choice, self.engine),
-            }
-            yield {panel.found: gr.skip()}  # what comes last is sent once more when this ends
+            yield self.lines(choice)
+            yield {self.panel.found: gr.skip()}  # what comes last is sent once more when this ends
 
     def show(
         self, choice: Choice, uploads: dict[str, str], is_new: bool, is_first: bool = False, news: str = ""
@@ -150,13 +157,11 @@ class CheckpointView:
             news: what happened to it; "" for nothing.
         """
         panel = self.panel
-        updates = {
+        updates = self.lines(choice, news) | {
             panel.choice: dropdown_update(self.catalog, uploads, choice.name),
-            panel.found: found_html(choice, self.catalog, self.engine, news),
             panel.problem: "",
             panel.offer: gr.update(visible=False),
             panel.details_group: gr.update(visible=True),
-            panel.details: details_of(choice, self.engine),
             panel.weights: gr.update(**weights_field(choice)),
             panel.heads: gr.update(**heads_field(choice)),
             panel.precision: choice.loading.dtype or "",
@@ -174,7 +179,7 @@ class CheckpointView:
     def refuse(self, choice: Choice, uploads: dict[str, str], loaded: str | None, before: Loading) -> Updates:
         """Say what is wrong, and leave the checkpoint that was there before in place."""
         panel = self.panel
-        kept = choose(self.catalog, self.engine, loaded, uploads, before) if loaded else Choice(None, None, None)
+        kept = self.kept(uploads, loaded, before)
         return {
             panel.choice: dropdown_update(self.catalog, uploads, kept.name),
             panel.found: found_html(kept, self.catalog, self.engine),
