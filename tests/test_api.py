@@ -18,6 +18,7 @@ from var.engine.runs import Order, carry_out
 from var.outputs.recipe import from_png
 from var.sampling.options import BY_SCALE, SamplingOptions, option_names
 from var.sampling.presets import OWN_SETTINGS
+from var.ui import server_folder
 
 ROOT = Path(__file__).parents[1]
 OWN = {"cfg_scale": 1.5, "cfg_curve": "constant", "top_k": 3}  # what a checkpoint asks to be sampled with
@@ -242,3 +243,10 @@ def test_the_snippet_of_the_readme_runs(tmp_path):
         names = {}
         exec(snippet.replace("http://127.0.0.1:7860/", address).replace("http://127.0.0.1:7860", address), names)
     assert len(names["images"]) == len(names["info"]["seeds"])
+
+
+@pytest.mark.parametrize("call", [{"class_labels": [1], "api_name": "/generate"}, {"api_name": "/compare"}])
+def test_a_full_disk_is_told_before_anything_is_made(client, monkeypatch, call):
+    monkeypatch.setattr(server_folder, "FREE_BYTES", 1 << 62)
+    with pytest.raises(AppError, match="disk is full"):
+        client.predict(**call)

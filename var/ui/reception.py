@@ -13,6 +13,7 @@ from ..engine.jobs import Job
 from .html import duration
 from .listeners import Listeners
 from .metrics import Metrics
+from .server_folder import check_disk
 
 STOPPING = "The server is being stopped. Try again in a minute."
 LAST_SECONDS = 2.0  # for what runs that were stopped have to tell
@@ -49,8 +50,10 @@ class Reception:
             request: tells whose it is.
 
         Raises:
+            OSError: the disk has no room for what it makes.
             ValueError: no model could carry it out, it would take too long, or too many wait.
         """
+        check_disk()
         try:
             seconds = self.engine.seconds_of(order) if self.max_seconds else None
             if seconds is not None and seconds > self.max_seconds:

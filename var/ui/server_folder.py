@@ -17,6 +17,7 @@ LOCK = ".lock"
 UPLOADS = "uploads"  # in the folder
 MAX_BYTES = 8_000_000_000  # of images, archives and exports
 MIN_SECONDS = 600
+FREE_BYTES = 50_000_000  # of the disk without which no run begins: its images have to be kept
 
 
 def default_cache(environment: Mapping[str, str] = os.environ) -> Path:
@@ -63,6 +64,14 @@ def server_folder(environment: MutableMapping[str, str] = os.environ) -> Iterato
             environment[VARIABLE] = before
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_disk(environment: Mapping[str, str] = os.environ) -> None:
+    """Raise OSError, a sentence for visitors, where there is no room for what a run makes."""
+    folder = Path(environment.get(VARIABLE) or tempfile.gettempdir()).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if shutil.disk_usage(there).free < FREE_BYTES:
+        raise OSError("The server's disk is full, so nothing can be made. Try again later.")
 
 
 def remove_abandoned(parent: Path, prefix: str) -> None:

@@ -62,6 +62,7 @@ async def events_of(
 
     Raises:
         gr.Error: it failed.
+        OSError: the disk has no room for what it makes.
         ValueError: no model could carry it out, or too many wait.
     """
     job = reception.submit(order, request)
