@@ -17,7 +17,7 @@ from tiny import write_trainer_file
 
 from var.ui import guard
 from var.ui.guard import MAX_BODY, allowed_hosts, names_an_address
-from var.ui.options import PageOptions
+from var.ui.options import PageOptions, read_options
 
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 PATIENCE = 200  # looks at a folder, a moment apart
@@ -224,3 +224,74 @@ def test_uploads_and_what_was_made_are_looked_through_from_time_to_time(monkeypa
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(guard.sweep(uploads, app))
     assert looked == ["old uploads", (Path("server"), {"logo.png"})]
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory):
+    """A page for strangers, and its configuration."""
+    folder = tmp_path_factory.mktemp("shown")
+    write_trainer_file(folder / "fruits96.pth", optimizer=False)
+    with serve(folder, tmp_path_factory.mktemp("strangers"), read_options(["--public"], {})) as address:
+        address = address.rstrip("/")
+        yield address, httpx.get(f"{address}/config").json()
+
+
+def call_number(address, number, data):
+    """Call a handler by its number alone, as a script can; returns what it answers."""
+    body = {"data": data, "fn_index": number, "session_hash": "stranger"}
+    joined = httpx.post(f"{address}/gradio_api/queue/join", json=body)
+    if joined.is_error:
+        return joined.text
+    with httpx.stream("GET", f"{address}/gradio_api/queue/data?session_hash=stranger", timeout=120) as stream:
+        return "\n".join(stream.iter_lines())
+
+
+def export_by_numbers(address, config):
+    """Call all that has to do with an export, in the order of a click on it; returns the answers."""
+    named = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
+    kind, dtype, files = (named[f"export-{name}"] for name in ("format", "precision", "files"))
+    for handler in config["dependencies"]:
+        if files in handler["outputs"]:
+            values = {kind: "safetensors", dtype: ""}
+            yield call_number(address, handler["id"], [values.get(number) for number in handler["inputs"]])
+
+
+@pytest.mark.parametrize("name", ["generate", "edit", "compare", "inspect", "export"])
+def test_strangers_find_no_endpoint(public, name):
+    address, config = public
+    assert all(part["api_visibility"] != "public" for part in config["dependencies"])
+    assert httpx.get(f"{address}/gradio_api/info").json()["named_endpoints"] == {}
+    for route in (f"call/{name}", f"run/{name}", f"api/{name}", f"call/v2/{name}"):
+        assert httpx.post(f"{address}/gradio_api/{route}", json={"data": [[0]], "session_hash": "s"}).is_error
+    beyond = max(part["id"] for part in config["dependencies"]) + 1
+    assert "error" in call_number(address, beyond, [[0]]).lower()
+
+
+def test_strangers_get_no_weights(public):
+    address, config = public
+    assert "fruits96.safetensors" not in "".join(export_by_numbers(address, config))
+
+
+def test_strangers_get_of_the_hub_what_is_listed(public, monkeypatch):
+    address, config = public
+    monkeypatch.setattr("var.hub.download._list_files", lambda *_: pytest.fail("the Hub was asked"))
+    monkeypatch.setattr("var.hub.download.file_metadata", lambda *_: pytest.fail("the Hub was asked"))
+    field = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "hub-model")
+    handlers = [part["id"] for part in config["dependencies"] if part["inputs"] == [field]]
+    answers = [call_number(address, number, ["hf://owner/repo/a.pth"]) for number in handlers]
+    assert sum("downloads the models of its list only" in answer for answer in answers) >= 1
+    listed = "hf://FoundationVision/var@evil/var_d16.pth"
+    assert any("list only" in call_number(address, number, [listed]) for number in handlers)
+
+
+@pytest.mark.parametrize("route", ["monitoring", "monitoring/summary", "monitoring/key"])
+def test_nobody_watches_others(address, public, route):
+    for served in (address, public[0]):
+        assert httpx.get(f"{served}/{route}").is_error and httpx.get(f"{served}/gradio_api/{route}").is_error
+
+
+@pytest.mark.parametrize("named", ["/etc/passwd", "../fruits96.pth", "~/.cache/huggingface/token"])
+def test_no_path_of_the_server_is_a_checkpoint(public, named):
+    address, config = public
+    assert "There is no checkpoint" in call_handler(address, config, "checkpoint", "change", named)
+    assert httpx.get(f"{address}/gradio_api/file={named}").is_error

@@ -1,7 +1,7 @@
 """The settings of a server: on the command line, in the environment, in README, and as a Space."""
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,11 @@ SETTINGS = {
     "keep": ("3", 3),
     "largest_upload": ("0.5", 0.5),
 }
-SWITCHES = {item.name: (None, not item.default) for item in fields(PageOptions) if isinstance(item.default, bool)}
+SWITCHES = {
+    item.name: (None, not item.default)
+    for item in fields(PageOptions)
+    if isinstance(item.default, bool) and item.name != "public"
+}
 
 
 @pytest.mark.parametrize(("name", "text", "value"), [(name, *rest) for name, rest in (SETTINGS | SWITCHES).items()])
@@ -54,6 +58,14 @@ def test_the_option_counts_before_the_variable_and_that_before_a_spaces():
 
 def test_a_switch_that_the_environment_turns_off_is_off():
     assert read_options([], {"VAR_NO_UPLOAD": "0", "VAR_SHARE": "false"}) == PageOptions()
+
+
+def test_one_switch_for_strangers_and_what_is_said_besides_counts():
+    strict = PageOptions(public=True, api=False, exports=False, other_models=False, max_seconds=300.0)
+    assert read_options(["--public"], {}) == read_options([], {"VAR_PUBLIC": "1"}) == strict
+    assert read_options(["--public", "--export", "--max-seconds", "60"], {"VAR_NO_API": "0"}) == replace(
+        strict, exports=True, max_seconds=60.0, api=True
+    )
 
 
 @pytest.mark.parametrize(

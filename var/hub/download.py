@@ -42,10 +42,12 @@ class Access:
         anonymous: do without this machine's access token, and hand out only what the Hub hands out to anybody: also of
             what the cache has. For downloads that strangers ask for.
         max_bytes: largest download; None for no limit.
+        listed_only: hand out the published models that are listed here, and nothing else.
     """
 
     anonymous: bool = False
     max_bytes: int | None = None
+    listed_only: bool = False
 
     @property
     def token(self) -> bool | None:
@@ -119,8 +121,14 @@ def cached_address(path: Path) -> HubAddress | None:
 
 
 def name_file(asked: HubAddress, access: Access) -> HubAddress:
-    """Return the address of the file that was meant, which may be the one checkpoint of a repository."""
+    """Return the address of the file that was meant, which may be the one checkpoint of a repository.
+
+    Raises:
+        CheckpointError: it cannot be told, or this file is not to be had here.
+    """
     path = asked.path
+    if access.listed_only and (asked.revision is not None or not _is_listed(asked.repo, path)):
+        raise CheckpointError(f"{asked}: this server downloads the models of its list only. Choose one of them.")
     if path is None or not path.lower().endswith((*SUFFIXES, INDEX_SUFFIX)):
         path = _choose_file(asked, access)
     return replace(asked, path=path)
@@ -287,7 +295,11 @@ def _report_sum(progress: Progress, before: int, total: int, done: int) -> None:
 
 def _may_take_cached(address: HubAddress, path: str, access: Access) -> bool:
     """Whether a file of the cache may be handed out without asking the Hub: strangers only get what is published."""
-    return not access.anonymous or find_known(address.repo, path) is not None or is_known_vqvae(address.repo, path)
+    return not access.anonymous or _is_listed(address.repo, path)
+
+
+def _is_listed(repo: str, path: str | None) -> bool:
+    return find_known(repo, path) is not None or is_known_vqvae(repo, path)
 
 
 def _cached(address: HubAddress, path: str) -> Path | None:

@@ -76,9 +76,18 @@ class PageOptions:
     max_workers: int = option(0, "workers that there may be while runs wait; 0: no more", metavar="N", least=0)
     mcp: bool = option(False, "serve the endpoints as tools of the Model Context Protocol, too; needs the package mcp")
 
+    public: bool = option(
+        False,
+        "for strangers: as --no-api, --no-export, --no-other-models and --max-seconds 300; --api, --export, "
+        "--other-models or another number bring each back",
+    )
     uploads: bool = option(True, "take no uploaded checkpoints", name="no-upload")
+    api: bool = option(True, "no endpoints for scripts", name="no-api")
     exports: bool = option(True, "hand out no weights", name="no-export")
     hub: bool = option(True, "download nothing from the Hugging Face Hub", name="no-hub")
+    other_models: bool = option(
+        True, "download only the published models of the list from the Hugging Face Hub", name="no-other-models"
+    )
     hub_token: bool = option(
         False, "download with this machine's access token: whoever sees the page can then use what it opens"
     )
@@ -111,7 +120,9 @@ class PageOptions:
             raise ValueError(f"--port is {self.port}; expected 1 to 65535.")
 
 
-VISITORS = "uploads"  # the first option about what visitors may do
+VISITORS = "public"  # the first option about what visitors may do
+# What `public` chooses where nothing else is said.
+FOR_STRANGERS = {"api": False, "exports": False, "other_models": False, "max_seconds": 300.0}
 
 
 def flag(item: Field) -> str:
@@ -145,6 +156,9 @@ def create_parser() -> argparse.ArgumentParser:
         told = {"dest": item.name, "default": argparse.SUPPRESS, "help": item.metadata["help"] + shown_default(item)}
         if isinstance(item.default, bool):
             group.add_argument(flag(item), action="store_false" if item.default else "store_true", **told)
+            if item.name in FOR_STRANGERS:
+                back = flag(item).replace("--no-", "--")
+                group.add_argument(back, action="store_true", **told | {"help": argparse.SUPPRESS})
             continue
         told["metavar"] = item.metadata.get("metavar") or flag(item).removeprefix("--").replace("-", "_").upper()
         action = {"action": "append"} if isinstance(item.default, tuple) else {}
@@ -209,7 +223,8 @@ def read_options(arguments: list[str] | None, environment: Mapping[str, str]) ->
     given = vars(create_parser().parse_args(arguments))
     if "allowed_host" in given:
         given["allowed_host"] = tuple(part.strip() for text in given["allowed_host"] for part in text.split(","))
-    return PageOptions(**{**from_environment(environment), **given})
+    said = {**from_environment(environment), **given}
+    return PageOptions(**{**(FOR_STRANGERS if said.get("public") else {}), **said})
 
 
 def markdown_table() -> str:

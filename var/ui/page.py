@@ -123,7 +123,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
                     checkpoint_panel = create_checkpoint_panel(catalog, engine, first, options.uploads)
                     training_panel = create_training_panel(catalog, first)
                     with checkpoint_panel.fold:
-                        hub_panel = create_hub_panel(options.hub)
+                        hub_panel = create_hub_panel(options.hub, options.other_models)
                         export_panel = create_export_panel(options.exports, ready, remove_folder)
                 with gr.Group(elem_classes="card"):
                     settings_panel = create_settings_panel(first.description)
@@ -150,8 +150,9 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         problems = [panel.problem for panel in (*tabs_with_runs, edit_panel.images)]
         fill = Fill(view, settings_panel, [panel.status for panel in tabs_with_runs], problems)
         of_images = (images_panel, edit_panel.images)
-        # First, for a private handler's name would be taken from an endpoint that comes after it.
-        add_endpoints(catalog, engine, reception, options)
+        if options.api:
+            # First, for a private handler's name would be taken from an endpoint that comes after it.
+            add_endpoints(catalog, engine, reception, options)
         opened, uploaded = wire_checkpoint(blocks, view, first)
         wire_training(training_panel, view)
         wire_hub(blocks, hub_panel, view, options)
@@ -209,9 +210,10 @@ def launch_options(page: gr.Blocks, options: PageOptions | None = None) -> dict[
         "css": growing_style(),
         "css_paths": style_sheets(),
         "favicon_path": str(FOLDER / "favicon.svg"),
-        "footer_links": ["api", "settings"],
+        "footer_links": ["api", "settings"] if options.api else ["settings"],
+        "enable_monitoring": False,  # it would tell everybody what everybody does; `--metrics` tells whoever runs it
         "run_history": False,
-        "mcp_server": options.mcp,
+        "mcp_server": options.mcp and options.api,
         "app_kwargs": served | {"routes": page.routes},
         "state_session_capacity": MAX_SESSIONS,
         "max_file_size": round(options.largest_upload * GB),

@@ -31,7 +31,8 @@ MAX_WAITING = 20  # sessions that wait for a look
 
 def access_of(options: PageOptions) -> Access:
     """Return what a server may download."""
-    return Access(anonymous=not options.hub_token, max_bytes=round(options.largest_download * GB))
+    max_bytes = round(options.largest_download * GB)
+    return Access(not options.hub_token, max_bytes, listed_only=not options.other_models)
 
 
 def wire_hub(blocks: gr.Blocks, panel: HubPanel, view: CheckpointView, options: PageOptions) -> None:

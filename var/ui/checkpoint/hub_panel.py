@@ -25,15 +25,20 @@ class HubPanel:
     arrived: gr.State
 
 
-def create_hub_panel(visible: bool) -> HubPanel:
-    """Lay out the panel; `visible` where visitors may download."""
+def create_hub_panel(visible: bool, other_models: bool = True) -> HubPanel:
+    """Lay out the panel.
+
+    Args:
+        visible: whether visitors may download.
+        other_models: also what is not in the list.
+    """
     with gr.Accordion("From the Hugging Face Hub", open=False, visible=visible, elem_id="hub", elem_classes="fold"):
         model = Dropdown(
             [(model.name, model.source) for model in KNOWN_MODELS],
             value=KNOWN_MODELS[0].source,
-            allow_custom_value=True,
+            allow_custom_value=other_models,
             label="Model",
-            info="One of the list, or any owner/repo/path or its address.",
+            info="One of the list, or any owner/repo/path or its address." if other_models else None,
             elem_id="hub-model",
         )
         about = gr.HTML(about_html(KNOWN_MODELS[0].source), elem_id="hub-about")
