@@ -635,3 +635,57 @@ def test_a_film_goes_on_with_the_frames_that_are_left(engine, path):
     made = finished(engine.submit(order(path, [1], 1)))[0]
     before, after = lose_after(engine, FilmOrder(path, "a.pth", made.image, made.recipe, made.tokens), 3)
     assert len(before) == 3 and len([event for event in after if isinstance(event, FilmFrame)]) == 1
+
+
+# Batches of several people
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    """Batches of up to six images, as where they gain something; returns how many images there were in each."""
+    sizes, stream = [], VARPipeline.stream
+
+    def counted(pipeline, class_labels, *arguments, **options):
+        sizes.append(len(class_labels))
+        return stream(pipeline, class_labels, *arguments, **options)
+
+    monkeypatch.setattr("var.engine.runs.gains_from_batches", lambda models: True)
+    monkeypatch.setattr("var.engine.runs.BATCH_ON_CPU", 6)
+    monkeypatch.setattr(VARPipeline, "stream", counted)
+    return sizes
+
+
+def test_runs_of_one_model_grow_together_and_each_hears_of_its_own(engine, path, tmp_path, busy, shared):
+    other = write_trainer_file(tmp_path / "b.pth", seed=5, optimizer=False)
+    orders = [order(path, [1], 4, 1), order(other, [2], 1, 2), order(path, [3], 1, 3), order(path, [4], 3, 4)]
+    orders += [order(path, [0], 1, 5, cfg_scale=2.0), order(path, [9], 1, 6)]
+    jobs = [engine.submit(one) for one in orders]
+    busy.open.set()
+    told = [list(job) for job in jobs]
+    assert shared == [6, 1, 2, 1]  # 4 + 1 + 1, the other model, what was left of the fourth, other settings
+    assert isinstance(told[5][-1], Failed) and "0 to 4" in told[5][-1].sentence
+    for one, events in zip(orders[:5], told, strict=False):
+        pipeline = VARPipeline.from_checkpoint(one.path, device="cpu")
+        made = finished(events)
+        assert len(made) == one.num_images and scales(events)[-1].last and not events[-1].stopped
+        for image in made:
+            expected = pipeline(**image.recipe.arguments)
+            assert image.image.tobytes() == expected.images[0].tobytes()
+            assert image.tokens.tolist() == expected.tokens[0].tolist()
+
+
+def test_who_is_stopped_takes_nothing_from_those_beside(engine, path, busy, shared, at_each_scale):
+    jobs = [engine.submit(order(path, [label], 2, label)) for label in range(3)]
+    at_each_scale[0] = lambda step: [engine.stop(job) for job in jobs[:2]]
+    busy.open.set()
+    told = [list(job) for job in jobs]
+    assert [events[-1].stopped for events in told] == [True, True, False]
+    assert [len(finished(events)) for events in told] == [0, 0, 2] and shared == [6, 2]
+
+
+def test_a_guest_that_is_stopped_leaves_the_batch_as_it_is(engine, path, busy, shared, at_each_scale):
+    jobs = [engine.submit(order(path, [label], 2, label)) for label in range(3)]
+    at_each_scale[0] = lambda step: engine.stop(jobs[1])
+    busy.open.set()
+    told = [list(job) for job in jobs]
+    assert [len(finished(events)) for events in told] == [2, 0, 2] and shared == [6] and engine.num_jobs == 0

@@ -13,7 +13,7 @@ from .jobs import Job
 from .models import Loading
 from .queue import LocalJob, Queue, Steps
 from .reading import ReadingEngine
-from .runs import load
+from .runs import Order, Run, load
 
 
 class LocalEngine(ReadingEngine):
@@ -47,14 +47,21 @@ class LocalEngine(ReadingEngine):
     def submit(self, order: AnyOrder) -> Job:
         """Let an order be carried out when its turn comes; see `Engine`."""
         order.check()
-        return self._queue.submit(
-            LocalJob(
-                lambda stop: carry_out_here(self._models, order, self._pace, stop),
-                lambda error: failed(error, *named_file(order)),
-                model_of(order),
-                merges=merges_scales(order),
-            )
+        run = Run(self._models, order, self._pace) if isinstance(order, Order) else None
+
+        def steps(stop: threading.Event) -> Steps:
+            if run is not None:
+                return run.steps(stop, lambda: self._queue.guests(job))
+            return carry_out_here(self._models, order, self._pace, stop)
+
+        job = LocalJob(
+            steps,
+            lambda error: failed(error, *named_file(order)),
+            model_of(order),
+            merges=merges_scales(order),
+            run=run,
         )
+        return self._queue.submit(job)
 
     def stop(self, job: Job) -> None:
         """Stop a job: at once where it waits, else within a block of the transformer; what it told of stays."""

@@ -9,9 +9,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Hashable
+from typing import TYPE_CHECKING
 
 from .events import Done, Event, Failed, Waiting
 from .jobs import Job
+
+if TYPE_CHECKING:
+    from .runs import Run
 
 MAX_WAITING = 200  # jobs of all people together
 MIN_TURN = 10.0  # seconds of a job after which one that needs another model loaded may come before its next batch
@@ -35,6 +39,7 @@ class LocalJob(Job):
         model: tells which model it uses; jobs of one model follow one another without a load between them.
         merges: as of `Job`.
         is_run: whether it counts among those that come before others; what takes no time does not.
+        run: the run behind it, where its images may grow together with those of other jobs.
     """
 
     def __init__(
@@ -45,9 +50,10 @@ class LocalJob(Job):
         *,
         merges: bool = True,
         is_run: bool = True,
+        run: "Run | None" = None,
     ) -> None:
         super().__init__(merges=merges)
-        self.model, self.is_run = model, is_run
+        self.model, self.is_run, self.run = model, is_run, run
         self._make, self._explain = make, explain
         self._steps: Steps | None = None
         self._start = 0.0
@@ -55,8 +61,9 @@ class LocalJob(Job):
 
     def advance(self) -> bool:
         """Compute until others may have their turn; returns whether there is more to do."""
+        self.begin()
         if self._steps is None:
-            self._start, self._steps = time.perf_counter(), self._make(self.signal)
+            self._steps = self._make(self.signal)
         try:
             for event in self._steps:
                 if event is None:
@@ -69,6 +76,10 @@ class LocalJob(Job):
                 log.exception("A job failed")
             self.tell(failed or Failed())
         return False
+
+    def begin(self) -> None:
+        """Be computed from now on, in its own turn or beside another job."""
+        self._start = self._start or time.perf_counter()
 
     def tell_place(self, before: int) -> None:
         """Tell how many jobs come first, unless that was told last."""
@@ -157,6 +168,23 @@ class Queue:
                     own.end()
             self._tell_places()
 
+    def guests(self, job: LocalJob) -> "list[LocalJob]":
+        """Return the jobs that wait and whose images may grow together with those of this one."""
+        shared = job.run.shares_with if job.run else None
+        if shared is None:
+            return []
+        with self._changed:
+            return [other for other in self._waiting if other.run and other.run.shares_with == shared]
+
+    def _end_complete(self) -> None:
+        """Let jobs be over that were all done beside others."""
+        with self._changed:
+            complete = [job for job in self._waiting if job.run and job.run.is_complete]
+            for job in complete:
+                self._waiting.remove(job)
+        for job in complete:
+            job.advance()
+
     def _give_way(self) -> None:
         if self._current is not None and self._current_is_spare:
             self._current.signal.set()
@@ -177,6 +205,7 @@ class Queue:
             job.tell_place(0)
             begin = time.perf_counter()
             while job.advance():
+                self._end_complete()
                 with self._changed:
                     if job.signal.is_set() or self._current_is_spare:
                         continue  # it ends by itself

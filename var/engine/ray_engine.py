@@ -34,8 +34,9 @@ from .reading import ReadingEngine
 from .rest import Rest
 
 APPLICATION = "var"
-RUNS_A_WORKER = 4  # that take turns on it; others wait here for the first worker that has room
-RUNS_WANTED = 2  # a worker; with more of them, waiting ones included, another worker is started
+# Runs that a worker has at a time, which take turns or share batches; others wait for the first worker that has room.
+RUNS_A_WORKER, RUNS_A_GPU = 4, 16
+WANTED = 0.5  # of these; with more, those that wait included, another worker is started
 MAX_LOST = 3  # workers of one run: what ends each of them is not handed to the next one
 OBJECT_STORE_BYTES = 200_000_000  # of a Ray that is started here; orders and events are small
 ANSWER_SECONDS = 60.0
@@ -287,18 +288,19 @@ def start_workers(
         return serve.get_app_handle(APPLICATION)
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     on_gpu = settings.device != "cpu" and there.get("GPU", 0) > 0
+    num_runs = RUNS_A_GPU if on_gpu else RUNS_A_WORKER
     scaling: dict[str, Any] = {"num_replicas": workers}
     if max_workers > workers:
         scaling = {
             "autoscaling_config": {
                 "min_replicas": workers,
                 "max_replicas": max_workers,
-                "target_ongoing_requests": RUNS_WANTED,
+                "target_ongoing_requests": WANTED * num_runs,
             }
         }
     deployment = serve.deployment(Worker).options(  # type: ignore[attr-defined] # a decorator of classes and functions
         name="Worker",
-        max_ongoing_requests=RUNS_A_WORKER,
+        max_ongoing_requests=num_runs,
         ray_actor_options={"num_cpus": max(1, int(there.get("CPU", 1) // max_workers)), "num_gpus": int(on_gpu)},
         graceful_shutdown_timeout_s=5,
         **scaling,

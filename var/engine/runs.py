@@ -2,17 +2,17 @@
 
 import time
 from array import array
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ..errors import USER_ERRORS, CheckpointError
 from ..outputs.branch import Branch
 from ..outputs.recipe import Recipe, make_recipes
 from ..pictures.pixels import read_image, read_mask
@@ -25,13 +25,15 @@ from ..sampling.stopping import StopSignal
 from .events import Finished, LoadingModel, Scale
 from .models import Loading, Models
 from .pace import Pace
-from .queue import Steps
+from .queue import LocalJob, Steps
 
 MOST_IMAGES = 64
 # Images of a run that grow together. On the CPU each is computed apart, so that smaller batches cost nothing, and what
 # is finished when a run is stopped is kept.
 BATCH_ON_CPU, BATCH = 8, 32
 EARLIEST_ESTIMATE = 0.15  # share of the work after which the rest is estimated
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,28 +144,13 @@ class Order:
 
 
 def carry_out(models: Models, order: Order, pace: Pace, stop: StopSignal) -> Steps:
-    """Load the checkpoint unless it is there, and generate, a batch a turn.
+    """Load the checkpoint unless it is there, and generate, a batch a turn; see `Run.steps`."""
+    yield from Run(models, order, pace).steps(stop)
 
-    Between two turns nothing of the model is held: it may give way to another one, and is loaded again.
 
-    Args:
-        models: the server's.
-        order: what to generate, checked.
-        pace: tells how long images take, and is told how long these took.
-        stop: once set, the run ends within one block of the transformer; what is finished stays.
-
-    Yields:
-        `LoadingModel` and `Scale`; None after each batch.
-
-    Raises:
-        ValueError: a setting is out of range; CheckpointError where the file cannot be used, or is another one by now.
-        FileNotFoundError: the checkpoint is gone.
-    """
-    models.check_operations({(order.path, order.loading): len(order.image_labels)})
-    run = Run(models, order, pace)
-    while not (run.is_complete or stop.is_set()):
-        yield from run.next_batch(stop)
-        yield None
+def gains_from_batches(models: Models) -> bool:
+    """Whether images that grow together take less time than one after the other."""
+    return models.placement()[0].type != "cpu"
 
 
 def load(models: Models, path: Path, loading: Loading | None, pace: Pace) -> Generator[LoadingModel, None, VARPipeline]:
@@ -204,6 +191,27 @@ def with_kept(pipeline: VARPipeline, edit: Edit, drawn: Tensor) -> Tensor:
     return torch.where(keep, known, drawn)
 
 
+@dataclass(eq=False)
+class Part:
+    """The images that a run has in a batch.
+
+    Args:
+        run: whose they are.
+        recipes: of the images.
+        first: place of the first of them in the batch.
+        guest: its job, where that waits for its turn; None for the run whose turn it is.
+    """
+
+    run: "Run"
+    recipes: tuple[Recipe, ...]
+    first: int = 0
+    guest: LocalJob | None = None
+
+    def of(self, values: Sequence[Value], start: int = 0) -> Sequence[Value]:
+        """Return this part's values of those of a batch, of which the first ones, up to `start`, are left out."""
+        return values[max(self.first - start, 0) : max(self.first + len(self.recipes) - start, 0)]
+
+
 class Run:
     """A run in progress: which images are done, and how long the rest takes.
 
@@ -226,48 +234,142 @@ class Run:
         """Whether all images are done."""
         return self._num_finished == len(self._order.image_labels)
 
-    def next_batch(self, stop: StopSignal) -> Generator[LoadingModel | Scale, None, None]:
+    @property
+    def shares_with(self) -> Hashable:
+        """What is equal for runs whose images may grow together; None where they grow alone.
+
+        They have seeds of their own, so that none of them depends on its neighbours. The processor computes them apart,
+        so that nothing is gained there.
+        """
+        order = self._order
+        if order.edit is not None or order.branch is not None or not gains_from_batches(self._models):
+            return None
+        return order.path, order.loading, order.previews, repr(sorted(order.sampling.items()))
+
+    def steps(self, stop: StopSignal, guests: Callable[[], Iterable[LocalJob]] = tuple) -> Steps:
+        """Load the checkpoint unless it is there, and generate, a batch a turn.
+
+        Between two turns nothing of the model is held: it may give way to another one, and is loaded again.
+
+        Args:
+            stop: once set, the run ends within one block of the transformer; what is finished stays.
+            guests: returns jobs that wait and share with this run, the first one first: what room a batch has is theirs.
+                Where this run is stopped, their images are made in their own turn.
+
+        Yields:
+            `LoadingModel` and `Scale`; None after each batch.
+
+        Raises:
+            ValueError: a setting is out of range; CheckpointError where the file cannot be used, or is another one by
+                now.
+            FileNotFoundError: the checkpoint is gone.
+        """
+        self._check_operations()
+        while not (self.is_complete or stop.is_set()):
+            yield from self._next_batch(stop, guests)
+            yield None
+
+    def _check_operations(self) -> None:
+        order = self._order
+        self._models.check_operations({(order.path, order.loading): len(order.image_labels)})
+
+    def _next_batch(
+        self, stop: StopSignal, guests: Callable[[], Iterable[LocalJob]]
+    ) -> Generator[LoadingModel | Scale, None, None]:
         """Make the next images that grow together."""
         order = self._order
         pipeline = yield from load(self._models, order.path, order.loading, self._pace)
         self._begin_with(pipeline)
-        size = BATCH_ON_CPU if pipeline.device.type == "cpu" else BATCH
-        batch = self._recipes[self._num_finished : self._num_finished + size]
+        parts = self._parts(pipeline, guests)
+        batch = [recipe for part in parts for recipe in part.recipes]
         previewer = self._models.previewer(pipeline) if order.previews else None
         begin = time.perf_counter()
         if previewer:
             previewer.start()
-        before, told = self._num_finished, 0
+        told = 0
         with closing(self._steps(pipeline, batch, stop)) as steps:
             for step in steps:
                 previews = (previewer.offer(step) if previewer else None) or []
-                finished = []
+                finished: list[Finished] = []
                 if step.result is not None:
                     previews, images = [], step.result.pil_images[told:]
                     tokens = self._tokens(pipeline, step.result.tokens, batch)[told:]
                     finished = list(map(Finished, images, batch[told:], tokens))
-                elif stop.is_set():
-                    finished = list(map(Finished, step.finished()[told:], batch[told:]))
+                elif stop.is_set():  # here ends the run, and not those of the guests
+                    finished = list(map(Finished, step.finished()[told:], parts[0].recipes[told:]))
+                for part in parts:
+                    seconds = (time.perf_counter() - begin) * len(part.recipes) / len(batch)
+                    of_part = (part, part.of(finished, told), part.of(previews), seconds)
+                    event = part.run._after(step, pipeline.var.config.patch_nums, *of_part)
+                    if part.guest is None:
+                        yield event
+                    else:
+                        part.guest.tell(event)
                 told += len(finished)
-                self._num_finished = before + told
-                seconds = self._seconds + time.perf_counter() - begin
-                share = (before + share_done(pipeline.var.config.patch_nums, step.scale_index) * len(batch)) / len(
-                    self._recipes
-                )
-                yield Scale(
-                    recipes=self._recipes,
-                    num_finished=self._num_finished,
-                    finished=tuple(finished),
-                    previews=tuple(previews),
-                    scale_index=step.scale_index,
-                    num_growing=len(batch),
-                    patch_nums=pipeline.var.config.patch_nums,
-                    remaining=self._remaining(seconds, share),
-                )
-        self._seconds += time.perf_counter() - begin
-        if self._num_finished > order.num_made:
-            each = self._seconds / (self._num_finished - order.num_made)
-            self._pace.note_images(order.path, self._dtype, each)
+        for part in parts:
+            part.run._end_batch((time.perf_counter() - begin) * len(part.recipes) / len(batch))
+
+    def _parts(self, pipeline: VARPipeline, guests: Callable[[], Iterable[LocalJob]]) -> list[Part]:
+        """Return whose images grow together now."""
+        size = BATCH_ON_CPU if pipeline.device.type == "cpu" else BATCH
+        parts = [Part(self, self._next(size))]
+        size -= len(parts[0].recipes)
+        for guest in guests():
+            run = guest.run
+            if run is None:
+                continue
+            with suppress(*USER_ERRORS):  # which it tells when its turn comes
+                run._check_operations()
+                run._begin_with(pipeline)
+                recipes = run._next(size)
+                if recipes:
+                    guest.begin()
+                    parts.append(Part(run, recipes, parts[-1].first + len(parts[-1].recipes), guest))
+                    size -= len(recipes)
+        return parts
+
+    def _next(self, size: int) -> tuple[Recipe, ...]:
+        """Return the recipes of the next images, at most so many."""
+        return self._recipes[self._num_finished : self._num_finished + size]
+
+    def _after(
+        self,
+        step: Step,
+        patch_nums: tuple[int, ...],
+        part: Part,
+        finished: Sequence[Finished],
+        previews: Sequence[Image],
+        seconds: float,
+    ) -> Scale:
+        """Take down what a scale brought, and return what is told of it.
+
+        Args:
+            step: of the batch.
+            patch_nums: side of the token map of each scale.
+            part: this run's of it.
+            finished: its images that are done now.
+            previews: of its images in progress.
+            seconds: that its part of the batch took by now.
+        """
+        done = self._num_finished + share_done(patch_nums, step.scale_index) * len(part.recipes)
+        self._num_finished += len(finished)
+        return Scale(
+            recipes=self._recipes,
+            num_finished=self._num_finished,
+            finished=tuple(finished),
+            previews=tuple(previews),
+            scale_index=step.scale_index,
+            num_growing=len(part.recipes),
+            patch_nums=patch_nums,
+            remaining=self._remaining(self._seconds + seconds, done / len(self._recipes)),
+        )
+
+    def _end_batch(self, seconds: float) -> None:
+        """Take down how long this run's part of a batch took."""
+        self._seconds += seconds
+        num_made = self._num_finished - self._order.num_made
+        if num_made:
+            self._pace.note_images(self._order.path, self._dtype, self._seconds / num_made)
 
     def _begin_with(self, pipeline: VARPipeline) -> None:
         """Make the recipes; later see that the model is still the one that they are of."""

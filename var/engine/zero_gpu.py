@@ -2,8 +2,8 @@
 
 The package `spaces` decorates a generator for that: what it is called with and what it yields is pickled, and it runs
 in a thread of the fork. There nothing is heard of this process any more, and threads that were begun here do not exist:
-the fork has models of its own, and a run is stopped by closing the generator. OpenMP's threads would be missed, too, in
-whose place the fork would wait for ever; so this process, which reads files and computes nothing, has none.
+the fork has models of its own, and a run is stopped by closing the generator. A library's threads could be missed, too,
+and be waited for without end; so this process reads files, computes nothing, and lets torch begin no thread.
 """
 
 import logging
@@ -70,7 +70,7 @@ class ZeroGPUEngine(ReadingEngine):
 
     def __init__(self, folder: Path, device: str | None, keep: int, max_operations: float | None, gpu: GPU) -> None:
         super().__init__(folder, device, keep, max_operations)
-        torch.set_num_threads(1)  # then OpenMP begins none
+        torch.set_num_threads(1)
         self._settings = Settings(folder, device, keep, max_operations)
         self._carry_out = gpu(duration=lambda settings, order: self.seconds_asked(order))(carry_out_in_fork)
         self._jobs: set[Job] = set()
