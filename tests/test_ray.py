@@ -109,6 +109,16 @@ def test_runs_of_two_checkpoints_at_once_each_make_their_own(engine, folder):
         assert is_as_made_here(one.path, made.image, made.recipe)
 
 
+def test_two_runs_at_once_are_at_two_workers(engine, folder):
+    jobs = [engine.submit(order(folder / "a.pth", [1], 64, seed)) for seed in range(2)]
+    for job in jobs:
+        assert any(isinstance(event, Scale) for event in iter(job))
+    assert [*loads(engine).values()] == [1, 1]
+    for job in jobs:
+        engine.stop(job)
+        assert list(job)[-1].stopped
+
+
 def test_runs_that_are_stopped_end_and_the_others_go_on(engine, folder):
     jobs = [engine.submit(order(folder / "a.pth", [1], 16, seed)) for seed in range(12)]
     for job in jobs[::2]:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ ANSWER_SECONDS = 60.0
 MAX_ANSWERS = 500
 NO_ANSWER = "No worker answers. Try again in a minute."
 
+Model = tuple[Path | None, Loading]
+
 log = logging.getLogger(__name__)
 
 
@@ -54,6 +57,7 @@ class RemoteJob(Job):
 
     Attributes:
         ticket: names it among all jobs of all fronts.
+        model: which it uses first, and the how manyth of this front's runs of that model it is, from 0.
         stream: of the worker's events; None where it was not sent to one yet.
         has_begun: whether a worker has told something of it.
     """
@@ -61,6 +65,7 @@ class RemoteJob(Job):
     def __init__(self, *, merges: bool = True) -> None:
         super().__init__(merges=merges)
         self.ticket = uuid4().hex
+        self.model: tuple[Model, int] | None = None
         self.stream: Any = None
         self.has_begun = False
 
@@ -81,11 +86,12 @@ class RayEngine(ReadingEngine):
 
     def __init__(self, settings: WorkerSettings, address: str | None, workers: int, max_workers: int) -> None:
         super().__init__(settings.folder, "cpu", settings.keep)
-        self._handle = start_workers(settings, address, workers, max(workers, max_workers))
+        self._max_workers = max(workers, max_workers)
+        self._handle = start_workers(settings, address, workers, self._max_workers)
         self._guard = threading.Lock()  # of the jobs
         self._jobs: list[RemoteJob] = []  # runs that are not over, the first one first
         self._answers: dict[tuple[Any, ...], Any] = {}
-        self._residents: dict[tuple[Path | None, Loading], Resident | None] = {}
+        self._residents: dict[Model, Resident | None] = {}
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="ray", daemon=True).start()
 
@@ -133,7 +139,8 @@ class RayEngine(ReadingEngine):
     @property
     def num_jobs(self) -> int:
         """How many runs of this front compute or wait."""
-        return len(self._jobs)
+        with self._guard:
+            return sum(not job.is_over for job in self._jobs)
 
     def _begin(self, steps: Coroutine[Any, Any, Any]) -> None:
         asyncio.run_coroutine_threadsafe(steps, self._loop)
@@ -154,9 +161,7 @@ class RayEngine(ReadingEngine):
                 self._jobs.remove(job)
             self._tell_places()
 
-    async def _follow(
-        self, job: RemoteJob, model: tuple[Path | None, Loading], method: str, asked: Rest | Path, *more: Any
-    ) -> bool:
+    async def _follow(self, job: RemoteJob, model: Model, method: str, asked: Rest | Path, *more: Any) -> bool:
         """Hand on what a worker tells of a job; returns False where the worker got lost before the end.
 
         Args:
@@ -172,6 +177,7 @@ class RayEngine(ReadingEngine):
         order = asked.order if isinstance(asked, Rest) else asked
         try:
             model_id, addresses = await asyncio.to_thread(lambda: (model_id_of(*model), addresses_of(order)))
+            model_id = f"{model_id}-{self._place_among_its_kind(job, model)}"
             if job.is_over:
                 return True
             handle = self._handle.options(method_name=method, stream=True, multiplexed_model_id=model_id)
@@ -190,7 +196,20 @@ class RayEngine(ReadingEngine):
             job.tell(Failed())
         return job.is_over
 
-    async def _note(self, job: RemoteJob, model: tuple[Path | None, Loading], event: Event) -> None:
+    def _place_among_its_kind(self, job: RemoteJob, model: Model) -> int:
+        """Return which of the runs of a model this one is, from 0, lowest first.
+
+        It is a part of the model's id, by which Ray finds workers that have it: else all runs of a model would go to
+        one worker while others are idle.
+        """
+        with self._guard:
+            job.model = None
+            taken = Counter(other.model for other in self._jobs)
+            place = min(range(self._max_workers), key=lambda place: taken[model, place])
+            job.model = model, place
+        return place
+
+    async def _note(self, job: RemoteJob, model: Model, event: Event) -> None:
         """Take down that a worker has a job, and what its model takes there."""
         if not job.has_begun:
             job.has_begun = True

@@ -253,7 +253,7 @@ class Run:
 
         Args:
             stop: once set, the run ends within one block of the transformer; what is finished stays.
-            guests: returns jobs that wait and share with this run, the first one first: what room a batch has is theirs.
+            guests: returns jobs that wait and share with this run, the first one first: the room in a batch is theirs.
                 Where this run is stopped, their images are made in their own turn.
 
         Yields:
