@@ -81,7 +81,9 @@ def space_files(root: Path, checkpoints: list[Path]) -> dict[str, Path]:
         )
     box = sorted((root / "checkpoints").glob(f"{Path(BOXED_MODEL).stem}.*"))
     package = sorted(path for path in (root / "var").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    files = {path.relative_to(root).as_posix(): path for path in [*(root / part for part in PARTS), *package, *box]}
+    shown = sorted((root / "docs").glob("*.webp"))  # in README
+    parts = [*(root / part for part in PARTS), *package, *box, *shown]
+    files = {path.relative_to(root).as_posix(): path for path in parts}
     for checkpoint in checkpoints:
         if not checkpoint.is_file():
             raise FileNotFoundError(f"{checkpoint}: there is no such file.")
