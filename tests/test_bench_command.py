@@ -6,7 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tiny import tiny_var_config, write_trainer_file
+
+from benchmarks import start, training
+from var.cli.bench import maintainers
+from var.cli.bench_limits import Peaks
+from var.training.options import TrainingOptions
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,13 +28,13 @@ def test_figures_of_a_file(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    found = [(batch["images"], batch["precision"]) for batch in figures["batches"]]
-    assert found == [(1, "float32"), (1, "bfloat16"), (2, "float32"), (2, "bfloat16")]
-    assert all(batch["share_of_limit"] > 0 for batch in figures["batches"])
+    found = [(row["what"], row["precision"]) for row in figures["rows"]]
+    assert found[:2] == [("1 image", "float32"), ("1 image", "bfloat16")]
+    assert [what for what, _ in found[2:]] == ["2 images"]  # in the precision that was faster
+    assert all(row["share_of_limit"] > 0 and row["seconds"] > 0 for row in figures["rows"])
     assert list(figures["precisions"]["float32"]["stages"]) == ["transformer", "draws", "decoding", "PNG"]
-    assert all(batch["seconds"] > 0 and batch["decode_seconds"] > 0 for batch in figures["batches"])
     assert figures["load_seconds"] > 0
-    assert figures["peak_memory_bytes"] > 1e6
+    assert figures["rows"][-1]["peak_memory_bytes"] > 1e6
 
 
 def test_figures_as_text(tmp_path):
@@ -76,9 +82,9 @@ def test_the_reference_runs_by_turns(tmp_path, checkout):
     options = ("--runs", 1, "--batch-sizes", 2, "--device", "cpu", "--dtype", "float32", "--reference", checkout)
     done = run(file, *options, "--json")
     assert done.returncode == 0, done.stderr
-    reference = json.loads(done.stdout)["batches"][0]["reference"]
-    assert reference["equal_tokens"] == 1
-    assert reference["seconds"] > 0 and reference["ratio"] > 0
+    (row,) = json.loads(done.stdout)["rows"]
+    assert row["equal_tokens"] == 1
+    assert row["reference_seconds"] > 0 and row["ratio"] > 0
     assert "100.00%" in run(file, *options).stdout
 
 
@@ -93,6 +99,29 @@ def test_a_folder_without_the_reference_is_one_line(tmp_path):
     done = run(write_trainer_file(tmp_path / "tiny.pth"), "--reference", tmp_path)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "expected a checkout of the reference" in done.stderr
+
+
+def test_both_stages_of_training_are_compared_with_their_operations(monkeypatch):
+    small = TrainingOptions(depth=1, patch_nums=(1, 2), vae_ch_mult=(1, 1), batch_size=2, tokenizer_batch_size=2)
+    monkeypatch.setattr(training, "TrainingOptions", lambda: small)
+    monkeypatch.setattr(training, "measure_peaks", lambda *_: Peaks(products=1e9, convolutions=1e9))
+    rows = training.rows(torch.device("cpu"), 16, 1)
+    assert [row["what"] for row in rows] == ["step of the tokenizer, 2 images", "step of the transformer, 2 images"]
+    assert all(row["share_of_limit"] > 0 and row["images_per_second"] > 0 for row in rows)
+
+
+def test_the_start_is_compared_with_the_import_of_gradio(monkeypatch):
+    monkeypatch.setattr(start, "seconds_of_import", lambda name: {"gradio": 2.0}[name])
+    monkeypatch.setattr(start, "seconds_until_the_page_answers", lambda: 3.0)
+    (row,) = start.rows(torch.device("cpu"), 16, 2)
+    assert (row["seconds"], row["share_of_limit"]) == (3.0, 0.6667) and "1.50×" in row["what"]
+
+
+def test_outside_of_its_repository_the_package_cannot_compare(monkeypatch):
+    monkeypatch.setitem(sys.modules, "benchmarks", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.reference", raising=False)
+    with pytest.raises(ValueError, match="a checkout of it"):
+        maintainers("reference")
 
 
 def test_no_runs_is_one_line(tmp_path):

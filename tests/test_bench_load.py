@@ -11,11 +11,11 @@ import torch
 from big_files import write_sparse_trainer_file
 from tiny import tiny_vae_config, tiny_var_config
 
+from benchmarks import load
+from benchmarks.load import as_text, load_as_package, load_as_reference, official_config, write_trainer_file
 from var import read_checkpoint
 from var.__main__ import main
 from var.checkpoints.load import build_var, check
-from var.cli import bench_load
-from var.cli.bench_load import as_text, load_as_package, load_as_reference, official_config, write_trainer_file
 from var.formats.tensors import TensorFile
 from var.model.config import VQVAEConfig
 
@@ -26,8 +26,8 @@ MEMORY = 16 << 30  # of a common machine
 @pytest.fixture
 def small(monkeypatch):
     """A file of tiny models instead of the official ones."""
-    monkeypatch.setattr(bench_load, "official_config", lambda depth: tiny_var_config(depth=depth))
-    monkeypatch.setattr(bench_load, "VQVAEConfig", tiny_vae_config)
+    monkeypatch.setattr(load, "official_config", lambda depth: tiny_var_config(depth=depth))
+    monkeypatch.setattr(load, "VQVAEConfig", tiny_vae_config)
 
 
 def run(capsys, *arguments):
@@ -37,7 +37,7 @@ def run(capsys, *arguments):
 
 
 def in_process(task, path, depth=1):
-    command = [sys.executable, "-m", "var.cli.bench_load", task, str(path), str(depth)]
+    command = [sys.executable, "-m", "benchmarks.load", task, str(path), str(depth)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -69,11 +69,20 @@ def test_ratios_are_of_medians(tmp_path, monkeypatch):
         seconds, added = next(loads)
         return {"seconds": seconds, "added_bytes": added, "peak_bytes": added + 5}
 
-    monkeypatch.setattr(bench_load, "_in_process", answer)
+    monkeypatch.setattr(load, "_in_process", answer)
     (tmp_path / "a.pth").write_bytes(b"a")
-    figures = bench_load.measure(tmp_path / "a.pth", 16, "warm", 3)
+    figures = load.measure(tmp_path / "a.pth", 16, "warm", 3)
     assert figures["ours"]["seconds"] == 2.0
     assert figures["ratios"] == {"times_faster": 4.5, "share_of_memory": 0.2167}
+
+
+def test_a_row_of_the_table(monkeypatch):
+    load_figures = {"seconds": 2.0, "added_bytes": 10**9, "peak_bytes": 2 * 10**9}
+    monkeypatch.setattr(load, "_in_process", lambda task, path, depth: path.touch() or load_figures)
+    monkeypatch.setattr(load, "copied_bytes_a_second", lambda: 1e9)
+    (row,) = load.rows(torch.device("cpu"), 2, 1)
+    assert (row["seconds"], row["reference_seconds"], row["ratio"]) == (2.0, 2.0, 1.0)
+    assert 0 < row["share_of_limit"] < 1
 
 
 def test_figures_as_text():
@@ -105,15 +114,15 @@ def test_bad_arguments_are_one_line(capsys, arguments):
 
 
 def test_a_disk_without_room_is_told_before_writing(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench_load.shutil, "disk_usage", lambda folder: Namespace(free=0))
+    monkeypatch.setattr(load.shutil, "disk_usage", lambda folder: Namespace(free=0))
     with pytest.raises(ValueError, match="more room with --keep"):
-        bench_load._check_room(tmp_path, 2)
+        load._check_room(tmp_path, 2)
 
 
 def test_memory_too_small_for_the_reference_is_told_before_writing(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench_load, "available", lambda device: 10**8)
+    monkeypatch.setattr(load, "available", lambda device: 10**8)
     with pytest.raises(ValueError, match="smaller --depth"):
-        bench_load._check_room(tmp_path, 2)
+        load._check_room(tmp_path, 2)
 
 
 def test_a_large_file_is_looked_through_without_reading_its_weights(tmp_path, monkeypatch):
@@ -145,7 +154,7 @@ def test_a_trainer_file_of_depth_30_loads_in_16_gb(tmp_path, dtype):
     path = write_sparse_trainer_file(tmp_path / "d30.pth", official_config(30), VQVAEConfig())
     assert path.stat().st_size > 24e9
     code = (
-        "import sys, torch; from var import VARPipeline; from var.cli.bench_load import memory_now;"
+        "import sys, torch; from var import VARPipeline; from benchmarks.load import memory_now;"
         "pipeline = VARPipeline.from_checkpoint(sys.argv[1], device='cpu', dtype=sys.argv[2]); print(memory_now()[1])"
     )
     done = subprocess.run([sys.executable, "-c", code, path, dtype], cwd=ROOT, capture_output=True, text=True)

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
@@ -27,6 +26,7 @@ COMMANDS = {
     "bench": "measure speed and memory on this machine",
     "bench load": "measure how fast a trainer's file loads, beside the reference's recipe",
 }
+MAINTAINERS = {"bench load": "benchmarks.load"}  # modules beside the package, which only a checkout has
 BAD_INPUT = 2  # argparse's own exit code for a bad argument
 INTERRUPTED, OUTPUT_CLOSED = 130, 141  # as a shell reports a process that SIGINT or SIGPIPE ended
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -41,12 +41,17 @@ LESS_MEMORY = {  # options that take less, by the name of their argument
 
 def available_commands() -> dict[str, str]:
     """The commands whose module is there, with a line on each."""
-    return {name: summary for name, summary in COMMANDS.items() if find_spec(module_name(name)) is not None}
+    return {name: summary for name, summary in COMMANDS.items() if name not in MAINTAINERS or is_checkout()}
+
+
+def is_checkout() -> bool:
+    """Whether the package lies in its repository, with `benchmarks` beside it."""
+    return (Path(__file__).parents[1] / "benchmarks" / "load.py").is_file()
 
 
 def module_name(command: str) -> str:
     """The module of a command."""
-    return f"{__package__}.cli.{command.replace(' ', '_')}"
+    return MAINTAINERS.get(command, f"{__package__}.cli.{command}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,7 @@
-"""`python -m var bench`: speed and memory on this machine, its limits, and the reference implementation beside it."""
+"""`python -m var bench`: speed and memory on this machine, beside what it could do at most.
+
+In a checkout also beside the reference implementation, and of loading, the start and training: `benchmarks/`.
+"""
 
 import argparse
 import json
@@ -8,10 +11,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..checkpoints.box import default_folder
 from ..checkpoints.checkpoint import count_parameters
@@ -25,8 +31,7 @@ from ..pipeline import VARPipeline
 from ..sampling.options import SamplingOptions
 from ..sampling.tokens import BatchDraws, draw_tokens, guide, keep_likely
 from ..text import format_count
-from .bench_limits import least_seconds, measure_peaks, processor_name
-from .bench_reference import Reference
+from .bench_limits import Peaks, least_seconds, measure_peaks, processor_name
 from .model_arguments import add_model_arguments, open_pipeline
 
 USAGE = "[FILE] [options]"
@@ -45,13 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-sizes", type=int, nargs="+", default=[1, 8], metavar="N", help="images at a time (1 8)"
     )
-    parser.add_argument("--runs", type=int, metavar="N", default=5, help="runs, after one to warm up (5)")
+    parser.add_argument(
+        "--runs", type=int, metavar="N", default=5, help="runs of one image, after one to warm up; fewer of more (5)"
+    )
     parser.add_argument(
         "--reference",
         type=Path,
         metavar="DIR",
         help="a checkout of the reference implementation: runs by turns on the same weights, in a process of its own",
     )
+    parser.add_argument("--all", action="store_true", help="measure loading, the start of app.py and training, too")
     add_model_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
@@ -70,10 +78,13 @@ def run(args: argparse.Namespace) -> None:
     start = time.perf_counter()
     name, first = random_pipeline(args.depth, device, dtypes[0]) if args.depth else load(args, dtypes[0])
     load_seconds = None if args.depth else round(time.perf_counter() - start, 4)
-    pipelines = [first, *(in_precision(first, dtype) for dtype in dtypes[1:])]
-    reference = Reference(args.reference, first) if args.reference else None
+    pipelines = {dtype: first if dtype == dtypes[0] else in_precision(first, dtype) for dtype in dtypes}
+    peaks = {
+        dtype: measure_peaks(device, dtype, pipelines[dtype].vqvae.post_quant_conv.weight.dtype) for dtype in dtypes
+    }
+    reference = maintainers("reference").Reference(args.reference, first) if args.reference else None
     try:
-        batches = [figures for size in args.batch_sizes for figures in measure(pipelines, size, args.runs, reference)]
+        rows, stages = measure(pipelines, peaks, args.batch_sizes, args.runs, reference)
     finally:
         if reference is not None:
             reference.close()
@@ -87,44 +98,75 @@ def run(args: argparse.Namespace) -> None:
         "threads": torch.get_num_threads(),
         "runs": args.runs,
         "load_seconds": load_seconds,
-        "precisions": {precision_name(pipeline): limits(pipeline, batches, args.runs) for pipeline in pipelines},
-        "batches": batches,
-        "peak_memory_bytes": peak_memory(device),
+        "precisions": {
+            precision_name(dtype): {
+                "products": peaks[dtype].products,
+                "convolutions": peaks[dtype].convolutions,
+                "least_seconds": round(least_seconds(pipelines[dtype], peaks[dtype]), 5),
+                "stages": stages[dtype],
+            }
+            for dtype in dtypes
+        },
+        "rows": rows,
     }
+    if args.all:
+        del pipelines, first
+        for kind in ("training", "load", "start"):
+            rows += maintainers(kind).rows(device, args.depth or 16, args.runs)
     print(json.dumps(figures, indent=1) if args.json else as_text(figures))
 
 
-def as_text(figures: Mapping) -> str:
+def maintainers(name: str) -> Any:
+    """A module of `benchmarks/`; raises ValueError where the package is not in its repository."""
+    try:
+        return import_module(f"benchmarks.{name}")
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("benchmarks"):
+            raise
+        raise ValueError("--reference and --all need the repository: run this in a checkout of it") from error
+
+
+def as_text(figures: Mapping[str, Any]) -> str:
     """The figures for people."""
     size = figures["image_size"]
     lines = [
         f"{figures['checkpoint']}: {format_count(figures['parameters'])} parameters, {size}×{size}",
         f"{figures['processor']}; computing on {figures['device']}, torch {figures['torch']}, {figures['threads']} "
-        f"threads; medians of {figures['runs']}, by turns",
+        f"threads; medians of up to {figures['runs']}, by turns",
     ]
     if figures["load_seconds"] is not None:
         lines += [f"load: {figures['load_seconds']:.3f} s"]
     for name, precision in figures["precisions"].items():
         stages = ", ".join(f"{stage} {seconds:.3f} s" for stage, seconds in precision["stages"].items())
         lines += [
-            f"{name}: one image: {stages}",
+            f"{name}: stages: {stages}",
             f"{name}: peaks of {precision['products'] / 1e9:.0f} GFLOP/s in products, "
             f"{precision['convolutions'] / 1e9:.0f} in convolutions; at these an image takes "
             f"{precision['least_seconds']:.3f} s",
         ]
-    compared = "reference" in figures["batches"][0]
-    titles = ["precision", "images", "seconds", "an image", "decoding", "of the limit"]
-    rows = [titles + ["reference", "ratio", "equal tokens"] * compared]
-    for batch in figures["batches"]:
-        row = [batch["precision"], str(batch["images"]), f"{batch['seconds']:.3f}", f"{batch['seconds_per_image']:.4f}"]
-        row += [f"{batch['decode_seconds']:.3f}", f"{batch['share_of_limit']:.0%}"]
-        if compared:
-            reference = batch["reference"]
-            row += [f"{reference['seconds']:.3f}", f"{reference['ratio']:.2f}×", f"{reference['equal_tokens']:.2%}"]
-        rows.append(row)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines += ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([*lines, f"peak memory: {figures['peak_memory_bytes'] / 2**30:.2f} GiB"])
+    rows = [["", "precision", "seconds", "of the limit", "reference", "ratio", "equal tokens", "memory"]]
+    for row in figures["rows"]:
+        rows.append(
+            [
+                row["what"],
+                row["precision"] or "",
+                f"{row['seconds']:.3f}",
+                *(
+                    pattern.format(row[name]) if row.get(name) is not None else ""
+                    for name, pattern in (
+                        ("share_of_limit", "{:.0%}"),
+                        ("reference_seconds", "{:.3f}"),
+                        ("ratio", "{:.2f}×"),
+                        ("equal_tokens", "{:.2%}"),
+                    )
+                ),
+                f"{row['peak_memory_bytes'] / 2**30:.2f} GiB" if "peak_memory_bytes" in row else "",
+            ]
+        )
+    used = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in used]
+    lines += ["  ".join(map(str.rjust, row, widths)).rstrip() for row in zip(*used, strict=True)]
+    return "\n".join(lines)
 
 
 def load(args: argparse.Namespace, dtype: torch.dtype) -> tuple[str, VARPipeline]:
@@ -156,104 +198,100 @@ def random_pipeline(depth: int, device: torch.device, dtype: torch.dtype) -> tup
     return f"random depth {depth}", pipeline
 
 
-def precision_name(pipeline: VARPipeline) -> str:
-    """The precision of a transformer, such as "float32"."""
-    return str(pipeline.dtype).removeprefix("torch.")
+def precision_name(dtype: torch.dtype) -> str:
+    """The name of a precision, such as "float32"."""
+    return str(dtype).removeprefix("torch.")
 
 
 def measure(
-    pipelines: Sequence[VARPipeline], batch_size: int, runs: int, reference: Reference | None
-) -> list[dict[str, object]]:
-    """Medians over several generations of one batch size, which the precisions and the reference make by turns.
+    pipelines: Mapping[torch.dtype, VARPipeline],
+    peaks: Mapping[torch.dtype, Peaks],
+    batch_sizes: Sequence[int],
+    runs: int,
+    reference: Any = None,
+) -> tuple[list[dict[str, Any]], dict[torch.dtype, dict[str, float]]]:
+    """Medians over several generations, which the precisions and the reference make by turns.
 
-    Images have seeds of their own, as on the page; beside the reference one seed for all, as it has.
+    The first batch size is measured in every precision, the others in the one that was fastest. Images have seeds of
+    their own, as on the page; beside the reference one seed for all, as it has.
 
     Args:
         pipelines: one a precision.
-        batch_size: images of a generation.
-        runs: generations of each, after one to warm up.
-        reference: makes the same images; None for none.
+        peaks: of the machine in each.
+        batch_sizes: images of a generation.
+        runs: generations of each, after one to warm up; so many images together, that is, and at least one generation.
+        reference: a `benchmarks.reference.Reference` makes the same images; None for none.
 
     Returns:
-        Figures of each precision.
+        A row of figures for each batch size and precision, and the seconds of the stages of the first batch size.
     """
-    num_classes = pipelines[0].var.config.num_classes
-    found: list[dict[str, list[float]]] = [
-        {"seconds": [], "decoding": [], "reference": [], "equal": []} for _ in pipelines
-    ]
-    for number in range(runs + 1):
-        labels = [(number + i) % num_classes for i in range(batch_size)]
-        seed = number if reference else [number * batch_size + i for i in range(batch_size)]
-        for pipeline, figures in zip(pipelines, found, strict=True):
-            start = time.perf_counter()
-            tokens = pipeline(labels, seed=seed, output_type="pt").tokens
-            synchronize(pipeline.device)
-            figures["seconds"].append(time.perf_counter() - start)
-            start = time.perf_counter()
-            pipeline.decode(tokens)
-            synchronize(pipeline.device)
-            figures["decoding"].append(time.perf_counter() - start)
+    num_classes = next(iter(pipelines.values())).var.config.num_classes
+    rows: list[dict[str, Any]] = []
+    chosen = list(pipelines)
+    stages: dict[torch.dtype, dict[str, float]] = {}
+    for number, size in enumerate(batch_sizes):
+        seconds: dict[torch.dtype, list[float]] = {dtype: [] for dtype in chosen}
+        theirs, equal = deepcopy(seconds), deepcopy(seconds)
+        parts: dict[torch.dtype, list[dict[str, float]]] = {dtype: [] for dtype in chosen}
+        warm_up = number == 0
+        for run in range(max(1, runs // size) + warm_up):
+            labels = [(run + i) % num_classes for i in range(size)]
+            seed = run if reference else [run * size + i for i in range(size)]
+            for dtype in chosen:
+                pipeline = pipelines[dtype]
+                start = time.perf_counter()
+                tokens = pipeline(labels, seed=seed, output_type="pt").tokens
+                synchronize(pipeline.device)
+                seconds[dtype].append(time.perf_counter() - start)
+                if reference is not None:
+                    needed, expected = reference.generate(labels, run, dtype)
+                    theirs[dtype].append(needed)
+                    equal[dtype].append((tokens.cpu() == expected).float().mean().item())
+                if number == 0:
+                    parts[dtype].append(time_stages(pipeline, tokens, seconds[dtype][-1]))
+        for dtype in chosen:
+            middle = statistics.median(seconds[dtype][warm_up:])
+            row = {
+                "what": f"{size} image{'s' * (size > 1)}",
+                "precision": precision_name(dtype),
+                "seconds": round(middle, 4),
+                "images_per_second": round(size / middle, 3),
+                "share_of_limit": round(least_seconds(pipelines[dtype], peaks[dtype]) * size / middle, 4),
+                "peak_memory_bytes": peak_memory(pipelines[dtype].device),
+            }
             if reference is not None:
-                seconds, expected = reference.generate(labels, number, pipeline.dtype)
-                figures["reference"].append(seconds)
-                figures["equal"].append((tokens.cpu() == expected).float().mean().item())
-    return [as_medians(pipeline, batch_size, figures) for pipeline, figures in zip(pipelines, found, strict=True)]
+                other = statistics.median(theirs[dtype][warm_up:])
+                row["reference_seconds"], row["ratio"] = round(other, 4), round(other / middle, 3)
+                row["equal_tokens"] = round(statistics.mean(equal[dtype]), 5)
+            rows.append(row)
+            if number == 0:
+                stages[dtype] = {
+                    name: round(statistics.median(part[name] for part in parts[dtype][1:]), 4)
+                    for name in parts[dtype][0]
+                }
+        if number == 0:
+            chosen = [min(chosen, key=lambda dtype: statistics.median(seconds[dtype][1:]))]
+    return rows, stages
 
 
-def as_medians(pipeline: VARPipeline, batch_size: int, found: Mapping[str, Sequence[float]]) -> dict[str, object]:
-    """Figures of one precision from all runs, of which the first does not count."""
-    seconds = statistics.median(found["seconds"][1:])
-    figures = {
-        "precision": precision_name(pipeline),
-        "images": batch_size,
-        "seconds": round(seconds, 4),
-        "seconds_per_image": round(seconds / batch_size, 5),
-        "decode_seconds": round(statistics.median(found["decoding"][1:]), 4),
-    }
-    if found["reference"]:
-        reference = statistics.median(found["reference"][1:])
-        figures["reference"] = {
-            "seconds": round(reference, 4),
-            "ratio": round(reference / seconds, 3),
-            "equal_tokens": round(statistics.mean(found["equal"]), 5),
-        }
-    return figures
+def time_stages(pipeline: VARPipeline, tokens: Tensor, whole: float) -> dict[str, float]:
+    """Seconds of what makes up a generation: transformer, draws, decoding, PNG.
 
-
-def limits(pipeline: VARPipeline, batches: Sequence[dict], runs: int) -> dict[str, object]:
-    """Peaks of the machine in one precision and the stages of one image; notes the share of the limit in `batches`."""
-    peaks = measure_peaks(pipeline.device, pipeline.dtype, pipeline.vqvae.post_quant_conv.weight.dtype)
-    least = least_seconds(pipeline, peaks)
-    for batch in batches:
-        if batch["precision"] == precision_name(pipeline):
-            batch["share_of_limit"] = round(least * batch["images"] / batch["seconds"], 4)
-    return {
-        "products": peaks.products,
-        "convolutions": peaks.convolutions,
-        "least_seconds": round(least, 5),
-        "stages": measure_stages(pipeline, runs),
-    }
-
-
-def measure_stages(pipeline: VARPipeline, runs: int) -> dict[str, float]:
-    """Median seconds of what makes up one image: transformer, draws, decoding, PNG."""
-    found: dict[str, list[float]] = {"transformer": [], "draws": [], "decoding": [], "PNG": []}
-    for number in range(runs + 1):
-        start = time.perf_counter()
-        result = pipeline([0], seed=number, output_type="pt")
-        synchronize(pipeline.device)
-        whole = time.perf_counter() - start
-        draws = time_draws(pipeline)
-        start = time.perf_counter()
-        images = pipeline.decode(result.tokens)
-        synchronize(pipeline.device)
-        decoding = time.perf_counter() - start
-        start = time.perf_counter()
-        to_pil(images)[0].save(BytesIO(), "PNG")
-        png = time.perf_counter() - start
-        for stage, seconds in zip(found, (whole - draws - decoding, draws, decoding, png), strict=True):
-            found[stage].append(seconds)
-    return {stage: round(statistics.median(seconds[1:]), 4) for stage, seconds in found.items()}
+    Args:
+        pipeline: made it.
+        tokens: int64 (B, L), what it made.
+        whole: seconds that it took.
+    """
+    draws = len(tokens) * time_draws(pipeline)
+    start = time.perf_counter()
+    images = pipeline.decode(tokens)
+    synchronize(pipeline.device)
+    decoding = time.perf_counter() - start
+    start = time.perf_counter()
+    for image in to_pil(images):
+        image.save(BytesIO(), "PNG")
+    png = time.perf_counter() - start
+    return {"transformer": whole - draws - decoding, "draws": draws, "decoding": decoding, "PNG": png}
 
 
 def time_draws(pipeline: VARPipeline) -> float:
@@ -274,7 +312,7 @@ def time_draws(pipeline: VARPipeline) -> float:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes at the peak: of the device on CUDA, of the process elsewhere."""
+    """Bytes at the peak so far: of the device on CUDA, of the process elsewhere."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB

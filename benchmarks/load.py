@@ -18,19 +18,20 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from ..checkpoints.load import empty_var, empty_vqvae
-from ..checkpoints.memory import FLOAT_BYTES, available
-from ..model.config import VARConfig, VQVAEConfig
-from ..model.transformer import VAR
-from ..model.vqvae import VQVAE
-from ..pipeline import VARPipeline
-from ..text import format_bytes
-from ..training.saving import save, trainer_layout
-from ..training.transformer import initialize_var
+from var.checkpoints.load import empty_var, empty_vqvae
+from var.checkpoints.memory import FLOAT_BYTES, available
+from var.model.config import VARConfig, VQVAEConfig
+from var.model.transformer import VAR
+from var.model.vqvae import VQVAE
+from var.pipeline import VARPipeline
+from var.text import format_bytes
+from var.training.saving import save, trainer_layout
+from var.training.transformer import initialize_var
 
 USAGE = "[options]"
 WAYS = ("reference", "ours")
@@ -71,6 +72,40 @@ def run(args: argparse.Namespace) -> None:
             **{cache: measure(path, depth, cache, runs) for cache in CACHES if cache == "warm" or can_drop()},
         }
     print(json.dumps(figures, indent=1) if args.json else as_text(figures))
+
+
+def rows(_device: torch.device, depth: int, runs: int) -> list[dict[str, Any]]:
+    """What `var bench --all` says of loading a file in the system's cache; its limit is to copy the weights once."""
+    with _folder(None) as folder:
+        path = folder / f"bench-load-d{depth}.pth"
+        _check_room(folder, depth)
+        _in_process("write", path, depth)
+        medians = measure(path, depth, "warm", runs)
+    models = empty_var(official_config(depth)), empty_vqvae(VQVAEConfig())
+    num_bytes = FLOAT_BYTES * sum(parameter.numel() for model in models for parameter in model.parameters())
+    return [
+        {
+            "what": f"load, depth {depth}",
+            "precision": "float32",
+            "seconds": medians["ours"]["seconds"],
+            "share_of_limit": round(num_bytes / copied_bytes_a_second() / medians["ours"]["seconds"], 4),
+            "reference_seconds": medians["reference"]["seconds"],
+            "ratio": medians["ratios"]["times_faster"],
+            "share_of_memory": medians["ratios"]["share_of_memory"],
+        }
+    ]
+
+
+def copied_bytes_a_second() -> float:
+    """How fast this machine copies into memory that is new to the process, as a load does; the best of some tries."""
+    source = torch.ones(1 << 27, dtype=torch.uint8)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        copied = source.clone()
+        seconds.append(time.perf_counter() - start)
+        del copied
+    return len(source) / min(seconds)
 
 
 def measure(path: Path, depth: int, cache: str, runs: int) -> dict[str, dict[str, float]]:
@@ -235,7 +270,7 @@ def _check_room(folder: Path, depth: int) -> None:
 def _in_process(task: str, path: Path, depth: int) -> dict[str, float]:
     """Do one task in a process of its own, and return its figures."""
     command = [sys.executable, "-m", __name__, task, str(path), str(depth)]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or [f"ended with code {done.returncode}"]
         raise ValueError(f"the process that should {task} {path} failed: {reason[0]}")

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
-from ..device import synchronize
-from ..pipeline import VARPipeline
+from var.device import synchronize
+from var.pipeline import VARPipeline
 
 SETTINGS = {"cfg": 4.0, "top_k": 900, "top_p": 0.95}  # of its notebook, and this package's defaults
 
@@ -68,6 +68,7 @@ class Reference:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            cwd=Path(__file__).parents[1],
             env={**os.environ, **hidden},
         )
         assert self._process.stdin is not None and self._process.stdout is not None, "both are pipes"
