@@ -41,7 +41,7 @@ def told(folder, tmp_path_factory):
     """What the app prints, until it serves."""
     if find_spec("ray") is None:
         pytest.skip("needs Ray: pip install 'ray[serve]==2.60.0'")
-    environment = {"GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("gradio"))}
+    environment = {"GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("gradio")), "OMP_NUM_THREADS": "97"}
     arguments = ("--engine", "ray", "--workers", 2, "--checkpoints", folder, "--device", "cpu")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "token")  # which both fronts have to know; Ray reads it when it is imported
@@ -72,7 +72,7 @@ def is_as_made_here(path, image, recipe):
 
 def loads(engine):
     """The process of each worker, and how many runs it has."""
-    return dict(engine._handle.broadcast("load").results(return_exceptions=False))
+    return {process: num_runs for process, num_runs, _ in engine._handle.broadcast("load").results()}
 
 
 def end_the_worker_with_a_run(engine):
@@ -93,6 +93,8 @@ def test_the_page_is_served_by_one_command_and_its_images_are_a_workers(told, fo
 def test_what_is_said_of_a_checkpoint_comes_from_a_worker(engine, folder):
     assert engine.describe(folder / "a.pth").class_names == tuple(NAMES)
     assert engine.placement().device == "cpu"
+    shares = [num_threads for *_, num_threads in engine._handle.broadcast("load").results()]
+    assert len(shares) == 2 and 97 not in shares  # as the front's environment says of all cores
     (folder / "broken.pth").write_text("no model")
     with pytest.raises(CheckpointError, match="broken.pth"):
         engine.describe(folder / "broken.pth")

@@ -10,6 +10,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -307,6 +308,7 @@ def start_workers(
         return serve.get_app_handle(APPLICATION)
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     on_gpu = settings.device != "cpu" and there.get("GPU", 0) > 0
+    num_cpus = max(1, int(there.get("CPU", 1) // max_workers))
     num_runs = RUNS_A_GPU if on_gpu else RUNS_A_WORKER
     scaling: dict[str, Any] = {"num_replicas": workers}
     if max_workers > workers:
@@ -320,12 +322,12 @@ def start_workers(
     deployment = serve.deployment(Worker).options(  # type: ignore[attr-defined] # a decorator of classes and functions
         name="Worker",
         max_ongoing_requests=num_runs,
-        ray_actor_options={"num_cpus": max(1, int(there.get("CPU", 1) // max_workers)), "num_gpus": int(on_gpu)},
+        ray_actor_options={"num_cpus": num_cpus, "num_gpus": int(on_gpu)},
         graceful_shutdown_timeout_s=5,
         **scaling,
     )
     try:
-        return serve.run(deployment.bind(settings), name=APPLICATION, route_prefix=None)
+        return serve.run(deployment.bind(replace(settings, num_threads=num_cpus)), name=APPLICATION, route_prefix=None)
     except RuntimeError as error:
         raise ValueError(f"the workers do not start: {error}") from error
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from ray import serve
 
 from ..errors import USER_ERRORS, CheckpointError
@@ -29,13 +30,20 @@ PICKLED_ERRORS = (ValueError, CheckpointError, FileNotFoundError, TooLargeError)
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a worker makes its engine with; see `LocalEngine`. Downloads are those that the front allows."""
+    """What a worker makes its engine with; see `LocalEngine`.
+
+    Args:
+        folder, device, keep, max_operations: as there.
+        access: what it may download.
+        num_threads: that compute; 0 for what torch chooses.
+    """
 
     folder: Path
     device: str | None
     keep: int
     max_operations: float | None
     access: Access
+    num_threads: int = 0
 
 
 class Worker:
@@ -46,6 +54,8 @@ class Worker:
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
+        if settings.num_threads:  # the environment, which is the front's, says how many these are for all of its cores
+            torch.set_num_threads(settings.num_threads)
         self._engine = LocalEngine(settings.folder, settings.device, settings.keep, settings.max_operations)
         self._access = settings.access
         self._jobs: dict[str, Job] = {}
@@ -125,9 +135,9 @@ class Worker:
         except USER_ERRORS as error:
             return error if type(error) in PICKLED_ERRORS else ValueError(str(error))
 
-    async def load(self) -> tuple[int, int]:
-        """Return the id of this process, and how many runs it has."""
-        return os.getpid(), self._engine.num_jobs
+    async def load(self) -> tuple[int, int, int]:
+        """Return the id of this process, how many runs it has, and how many threads compute them."""
+        return os.getpid(), self._engine.num_jobs, torch.get_num_threads()
 
     def _located(self, order: AnyOrder, addresses: Mapping[Path, str]) -> AnyOrder:
         """Return an order with the files as they lie on this machine."""
