@@ -18,6 +18,8 @@ WORKER = """
 import json, sys
 from var.checkpoints.remote import download_checkpoint, peek
 from var.errors import CheckpointError
+from var.hub import partial, remote
+partial.MAX_HEADER_BYTES = remote.MAX_HEADER_BYTES = 1_000_000  # less than the weights that come
 for line in sys.stdin:
     kind, source = json.loads(line)
     told = []
@@ -117,6 +119,15 @@ def test_broken_download_goes_on_with_what_is_missing(server, client, home, trai
         other.close()
     assert answer["first"][0][0] == before > 0
     assert short_hash(answer["path"]) == short_hash(trainer_file)
+
+
+def test_a_header_without_end_is_not_read(server, client, tmp_path, name):
+    length = 3 << 20
+    (tmp_path / "a.safetensors").write_bytes(length.to_bytes(8, "little") + b"{" + b" " * 12_000_000)
+    server.repos[name] = HubRepo({"a.safetensors": (tmp_path / "a.safetensors").read_bytes()})
+    for kind in ("peek", "download"):
+        assert "far larger than a checkpoint's" in client.ask([kind, f"hf://{name}/a.safetensors"])["error"]
+    assert asked_bytes(server.transfers()) < 2_100_000
 
 
 def test_server_without_ranges_sends_the_whole_file(server, client, trainer_file, name):

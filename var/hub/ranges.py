@@ -80,7 +80,7 @@ class RangedFile(TensorFile):
         max_bytes: int | None = None,
     ) -> None:
         self.address, self._metadata, self._token = address, metadata, token
-        self._note, self._max_bytes = note, max_bytes
+        self._note, self._max_bytes, self._read_bytes = note, max_bytes, 0
         size = metadata.size or 0
         self.present: list[Span] = _read_note(note, path, metadata) if note is not None else []
         with path.open("r+b" if self.present else "wb") as file:
@@ -134,7 +134,8 @@ class RangedFile(TensorFile):
             return
         blocks = offset // BLOCK * BLOCK, min(self.size, -(-end // BLOCK) * BLOCK)
         missing = list(without(blocks, self.present))
-        if self._max_bytes is not None and total(self.present) + total(missing) > self._max_bytes:
+        self._read_bytes += total(missing)
+        if self._max_bytes is not None and self._read_bytes > self._max_bytes:
             raise CheckpointError("Its header is far larger than a checkpoint's. Download it to find out more.")
         for span in missing:
             self._fetch(span, None)
