@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from ..processor import share_processor
 from .options import PageOptions, read_options
 from .server_folder import server_folder
 from .serving import bypass_proxy, check_port
+
+LAST_SECONDS = 1.0  # for the answers of runs that have ended
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
                 except SystemExit:  # by SIGTERM; the page answers meanwhile
                     print(f"* Stopping: runs have {options.grace:g} s to end", flush=True)
                     page.reception.close(options.grace)
+                    time.sleep(LAST_SECONDS)
+                    page.close(verbose=False)  # what still made files would bring the folder back that goes now
                     raise
     except (ValueError, OSError) as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
