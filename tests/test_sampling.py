@@ -11,6 +11,7 @@ from var.model.transformer import VAR
 from var.model.vqvae import VQVAE
 from var.sampling import sampler as sampling
 from var.sampling.options import SamplingOptions
+from var.sampling.recordings import recordings_for
 from var.sampling.sampler import Known, Lane, generate, keep_at_scales
 from var.sampling.stopping import Stopped
 
@@ -215,6 +216,13 @@ def test_halved_batch_stays_halved_and_finished_images_are_kept(models, monkeypa
     tried = make_memory_small(monkeypatch, 2)
     tokens_of(models, OPTIONS)
     assert tried == [range(0, 8), range(0, 4), range(0, 2), range(2, 4), range(4, 6), range(6, 8)]
+
+
+def test_the_size_that_fitted_is_tried_first_the_next_time(models, monkeypatch):
+    tried, recordings = make_memory_small(monkeypatch, 2), recordings_for(models[0])
+    for _ in range(2):
+        list(generate(*models, OPTIONS, recordings=recordings))
+    assert tried[2:6] == tried[6:] == [range(0, 2), range(2, 4), range(4, 6), range(6, 8)]
 
 
 def test_memory_too_small_for_one_image_is_one_clear_error(models, monkeypatch):

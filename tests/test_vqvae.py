@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import tiny_states, tiny_vae_config
 
-from var.model.vqvae import VQVAE
+from var.model.vqvae import VQVAE, group_norm, normalize_channels_last
 
 PATCH_NUMS = (1, 2, 3, 4)
 
@@ -31,6 +31,18 @@ def test_tokens_of_every_scale(vqvae):
     tokens = vqvae.encode(torch.rand(2, 3, 16, 16) * 2 - 1, PATCH_NUMS)
     assert [tuple(scale.shape) for scale in tokens] == [(2, 1), (2, 4), (2, 9), (2, 16)]
     assert all(scale.dtype == torch.int64 for scale in tokens)
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 2e-6), (torch.bfloat16, 0.02), (torch.float16, 2e-3)])
+def test_maps_with_channels_last_are_normalized_as_others_are(dtype, error):
+    norm = group_norm(64)
+    x = (torch.randn(2, 64, 5, 7) * 3 + 4).to(dtype, memory_format=torch.channels_last)
+    with torch.inference_mode():
+        norm.weight.copy_(torch.randn(64)), norm.bias.copy_(torch.randn(64))
+        expected = norm(x.float())
+        found = normalize_channels_last(x, norm.to(dtype))
+    assert found.dtype == dtype and found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(found.float(), expected, atol=error, rtol=error)
 
 
 def test_images_stay_in_range(vqvae):

@@ -24,8 +24,32 @@ def is_in_decoder(key: str) -> bool:
     return key.startswith(DECODER_KEYS)
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(NORM_GROUPS, channels, eps=NORM_EPS)
+class GroupNorm(nn.GroupNorm):
+    """PyTorch's, which on CUDA copies maps whose channels are last into another layout and back: here it does not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels_last = x.is_contiguous(memory_format=torch.channels_last)
+        if x.is_cuda and channels_last and not torch.is_grad_enabled():
+            return normalize_channels_last(x, self)
+        return super().forward(x)
+
+
+def normalize_channels_last(x: Tensor, norm: nn.GroupNorm) -> Tensor:
+    """Normalize groups of channels of maps (B, C, H, W) in float32, in three passes that leave the layout alone."""
+    count = x[0, 0].numel() * (norm.num_channels // norm.num_groups)  # numbers in a group
+    sums = x.sum((2, 3), dtype=torch.float32)  # (B, C)
+    squares = torch.linalg.vector_norm(x, dim=(2, 3), dtype=torch.float32).square()  # (B, C)
+    groups = (len(x), norm.num_groups, -1)
+    mean = sums.view(groups).sum(-1, keepdim=True) / count  # (B, groups, 1)
+    variance = squares.view(groups).sum(-1, keepdim=True) / count - mean.square()  # (B, groups, 1)
+    scale = norm.weight.float().view(1, norm.num_groups, -1) * (variance.clamp_min(0) + norm.eps).rsqrt()
+    shift = norm.bias.float().view(1, norm.num_groups, -1) - mean * scale  # (B, groups, C / groups), as `scale`
+    scale, shift = scale.flatten(1)[..., None, None], shift.flatten(1)[..., None, None]  # (B, C, 1, 1) each
+    return torch.addcmul(shift, x, scale, out=torch.empty_like(x))
+
+
+def group_norm(channels: int) -> GroupNorm:
+    return GroupNorm(NORM_GROUPS, channels, eps=NORM_EPS)
 
 
 def silu(x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ Letters: b images computed together, R rows of the batch (b, or 2b with guidance
 n side of one scale, N of the latent, D width, H and W pixels.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -135,11 +136,15 @@ class Recordings:
     Args:
         model: the transformer.
         new_recorder: makes what records; None where nothing is.
+
+    Attributes:
+        most_images: that generations compute together; one that found too little memory lowers it.
     """
 
     def __init__(self, model: VAR, new_recorder: Callable[[], Record] | None = None):
         self.model = model
         self.new_recorder = new_recorder
+        self.most_images = sys.maxsize
         self._lock = threading.Lock()
         self._made = False
         self._free: dict[tuple[int, bool], Recording] = {}  # the one used last at the end

@@ -207,7 +207,8 @@ def generate(
     """Sample a batch, scale by scale.
 
     Where memory does not suffice for all images at once, they are made in parts, one part after the other, each from
-    its first scale on, with the draws that they would have had.
+    its first scale on, with the draws that they would have had. Later generations with the same recordings begin with
+    the size that fitted.
 
     Args:
         model: the transformer.
@@ -229,6 +230,8 @@ def generate(
         torch.OutOfMemoryError: not even one image fits.
     """
     first, size = 0, options.batch_size
+    if recordings is not None:
+        size = min(size, recordings.most_images)
     while first < options.batch_size:
         images = range(first, min(first + size, options.batch_size))
         try:
@@ -246,6 +249,8 @@ def generate(
                 ) from error
             else:
                 size = (len(images) + 1) // 2
+                if recordings is not None:
+                    recordings.most_images = size
         if first < images.stop:  # outside of the handler, where the failed attempt's tensors are gone
             free_memory(model.device)
 
