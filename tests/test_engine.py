@@ -287,6 +287,47 @@ def test_a_full_line_takes_no_more(path):
     gate.open.set()
 
 
+def waiting_line(queue, *visitors):
+    """Jobs of visitors that wait in a queue that is held up, and a gate that lets them go on."""
+    gate = Gate()
+    queue.submit(gate.job())
+    assert gate.reached.wait(PATIENCE)
+    return gate, [queue.submit(LocalJob(lambda stop: iter(()), visitor=visitor)) for visitor in visitors]
+
+
+def last_place(job):
+    return [event.before for event in list(job._told) if isinstance(event, Waiting)][-1]
+
+
+@pytest.mark.parametrize(
+    ("visitors", "places"),
+    [
+        ("aaaa", [1, 2, 3, 4]),
+        ("aaaab", [1, 3, 4, 5, 2]),
+        ("aabbc", [1, 4, 2, 5, 3]),
+    ],
+)
+def test_whoever_asks_for_much_waits_for_himself(visitors, places):
+    queue = Queue()
+    gate, jobs = waiting_line(queue, *visitors)
+    assert [last_place(job) for job in jobs] == places
+    gate.open.set()
+    for job in jobs:
+        assert not list(job)[-1].stopped
+
+
+def test_nobody_fills_the_line_for_others():
+    queue = Queue()
+    gate, jobs = waiting_line(queue, *"a" * MAX_WAITING)
+    other = queue.submit(LocalJob(lambda stop: iter(()), visitor="b"))
+    assert last_place(other) == 2 and jobs[-1].is_over and list(jobs[-1])[-1].sentence.startswith("So many runs wait")
+    with pytest.raises(ValueError, match="wait already"):
+        queue.submit(LocalJob(lambda stop: iter(()), visitor="a"))
+    for job in [*jobs, other]:
+        queue.stop(job)
+    gate.open.set()
+
+
 def test_no_thread_begins_before_the_first_job(tmp_path, path):
     before = threading.active_count()
     engine = LocalEngine(tmp_path, "cpu")

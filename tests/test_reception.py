@@ -22,7 +22,7 @@ class StandIn:
     def __init__(self, seconds=None):
         self.jobs, self.seconds, self.num_jobs = [], seconds, 0
 
-    def submit(self, order):
+    def submit(self, order, visitor):
         self.jobs.append(Job())
         return self.jobs[-1]
 

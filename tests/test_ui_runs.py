@@ -1,11 +1,13 @@
 """What a tab says of a run, whatever engine carries it out."""
 
 import asyncio
+from types import SimpleNamespace
 
 from var.engine.events import Done, LoadingModel, Waiting, WorkerLost
 from var.engine.jobs import Job
 from var.ui.html import loading_line, waiting_line
 from var.ui.listeners import Listeners
+from var.ui.reception import Reception
 from var.ui.runs import DELAYED, Run, TabRuns
 
 
@@ -23,7 +25,7 @@ class Engine:
     def __init__(self, *events):
         self.events = events
 
-    def submit(self, order):
+    def submit(self, order, visitor):
         job = Job()
         for event in self.events:
             job.tell(event)
@@ -32,10 +34,11 @@ class Engine:
 
 def told(*events):
     """The lines of status that a run's events bring about."""
-    tab = Tab(Engine(*events), Listeners(), "status", "problem", "start", "stop")
+    engine, click = Engine(*events), SimpleNamespace(session_hash="a", client=None)
+    tab = Tab(engine, Reception(engine, Listeners()), "status", "problem", "start", "stop")
 
     async def follow():
-        return [updates async for updates in tab.follow(Run(None), None)]
+        return [updates async for updates in tab.follow(Run(click), None)]
 
     return [updates["status"] for updates in asyncio.run(follow()) if isinstance(updates, dict)]
 

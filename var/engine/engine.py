@@ -38,8 +38,12 @@ class Placement:
 class Engine(Protocol):
     """Takes orders and carries them out; nothing but a job waits for a computation."""
 
-    def submit(self, order: AnyOrder) -> Job:
+    def submit(self, order: AnyOrder, visitor: str = "") -> Job:
         """Let an order be carried out when its turn comes.
+
+        Args:
+            order: what is asked for.
+            visitor: whose it is, such as a network address: each has a fair share; "" for nobody in particular.
 
         Returns:
             A job, which tells `Waiting`, `LoadingModel`, what the kind of order brings about (`Scale` of an `Order`,

@@ -44,7 +44,7 @@ class LocalEngine(ReadingEngine):
         self._unloading: Job | None = None
         self._guard = threading.Lock()
 
-    def submit(self, order: AnyOrder) -> Job:
+    def submit(self, order: AnyOrder, visitor: str = "") -> Job:
         """Let an order be carried out when its turn comes; see `Engine`."""
         order.check()
         run = Run(self._models, order, self._pace) if isinstance(order, Order) else None
@@ -60,6 +60,7 @@ class LocalEngine(ReadingEngine):
             model_of(order),
             merges=merges_scales(order),
             run=run,
+            visitor=visitor,
         )
         return self._queue.submit(job)
 

@@ -7,7 +7,7 @@ thread of his own; he hears of it by events.
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Hashable
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,9 @@ Steps = Generator[Event | None, None, None]
 log = logging.getLogger(__name__)
 
 
+GAVE_WAY = "So many runs wait that this one, of several of yours, gave way to somebody else's. Try again later."
+
+
 class QueueFullError(ValueError):
     """Raised where so many jobs wait already that another one is refused."""
 
@@ -40,6 +43,10 @@ class LocalJob(Job):
         merges: as of `Job`.
         is_run: whether it counts among those that come before others; what takes no time does not.
         run: the run behind it, where its images may grow together with those of other jobs.
+        visitor: whose it is; "" for nobody's in particular.
+
+    Attributes:
+        round: its place in line: of each visitor there is one job in a round.
     """
 
     def __init__(
@@ -51,9 +58,11 @@ class LocalJob(Job):
         merges: bool = True,
         is_run: bool = True,
         run: "Run | None" = None,
+        visitor: str = "",
     ) -> None:
         super().__init__(merges=merges)
         self.model, self.is_run, self.run = model, is_run, run
+        self.visitor, self.round = visitor, 0
         self._make, self._explain = make, explain
         self._steps: Steps | None = None
         self._start = 0.0
@@ -87,10 +96,12 @@ class LocalJob(Job):
             self._place = before
             self.tell(Waiting(before))
 
-    def end(self) -> None:
-        """Be over without computing; only between two turns."""
+    def end(self, why: str = "") -> None:
+        """Be over without computing, for a reason where there is one; only between two turns."""
         if self._steps is not None:
             self._steps.close()
+        if why:
+            self.tell(Failed(why))
         self.tell_stopped()
 
     def tell_stopped(self) -> None:
@@ -99,7 +110,11 @@ class LocalJob(Job):
 
 
 class Queue:
-    """The thread that computes, and the jobs that take turns in it. The thread begins with the first job."""
+    """The thread that computes, and the jobs that take turns in it. The thread begins with the first job.
+
+    Of each visitor one job is in a round, the next one of the same visitor in the round after it: whoever asks for much
+    waits for himself.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -107,6 +122,7 @@ class Queue:
         self._spare: deque[LocalJob] = deque()
         self._current: LocalJob | None = None
         self._current_is_spare = False
+        self._round = 0  # that of the job that had its turn last
         self._thread: threading.Thread | None = None
 
     @property
@@ -121,15 +137,15 @@ class Queue:
             return self._computes_a_run() + sum(job.is_run for job in self._waiting)
 
     def submit(self, job: LocalJob) -> LocalJob:
-        """Let a job wait behind all others; what is done in spare time gives way.
+        """Let a job wait in its round; what is done in spare time gives way.
 
         Raises:
-            QueueFullError: too many wait.
+            QueueFullError: too many wait, and no visitor has more of them than this one would.
         """
         with self._changed:
             if len(self._waiting) >= MAX_WAITING:
-                raise QueueFullError(f"{len(self._waiting)} runs wait already. Try again later.")
-            self._waiting.append(job)
+                self._make_room(job.visitor)
+            self._put_in_line(job)
             self._give_way()
             self._tell_places()
             self._begin()
@@ -185,6 +201,23 @@ class Queue:
         for job in complete:
             job.advance()
 
+    def _put_in_line(self, job: LocalJob) -> None:
+        """Put a job behind those of its round, which is the one after that of its visitor's last job."""
+        own = [other.round for other in (*self._waiting, self._current) if other and other.visitor == job.visitor]
+        job.round = max([self._round, *own]) + 1
+        place = sum(other.round <= job.round for other in self._waiting)
+        self._waiting.insert(place, job)
+
+    def _make_room(self, visitor: str) -> None:
+        """Let the last job of whoever has most of them give way, unless that is this visitor; raises QueueFullError."""
+        counts = Counter(job.visitor for job in self._waiting)
+        most, count = counts.most_common(1)[0]
+        if count <= counts[visitor] + 1:
+            raise QueueFullError(f"{len(self._waiting)} runs wait already. Try again later.")
+        last = next(job for job in reversed(self._waiting) if job.visitor == most)
+        self._waiting.remove(last)
+        last.end(GAVE_WAY)
+
     def _give_way(self) -> None:
         if self._current is not None and self._current_is_spare:
             self._current.signal.set()
@@ -201,6 +234,7 @@ class Queue:
                 self._changed.wait_for(lambda: self._waiting or self._spare)
                 self._current_is_spare = not self._waiting
                 job = self._current = (self._waiting or self._spare).popleft()
+                self._round = max(self._round, job.round)
                 self._tell_places()
             job.tell_place(0)
             begin = time.perf_counter()
@@ -210,7 +244,7 @@ class Queue:
                     if job.signal.is_set() or self._current_is_spare:
                         continue  # it ends by itself
                     if self._must_turn(job, time.perf_counter() - begin):
-                        self._waiting.append(job)
+                        self._put_in_line(job)
                         break
             with self._changed:
                 self._current = None

@@ -98,7 +98,7 @@ class RayEngine(ReadingEngine):
 
     # Jobs
 
-    def submit(self, order: AnyOrder) -> Job:
+    def submit(self, order: AnyOrder, visitor: str = "") -> Job:
         """Let a worker carry an order out as soon as one has room for it; see `Engine`."""
         order.check()
         job = RemoteJob(merges=merges_scales(order))

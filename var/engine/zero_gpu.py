@@ -75,7 +75,7 @@ class ZeroGPUEngine(ReadingEngine):
         self._carry_out = gpu(duration=lambda settings, order: self.seconds_asked(order))(carry_out_in_fork)
         self._jobs: set[Job] = set()
 
-    def submit(self, order: AnyOrder) -> Job:
+    def submit(self, order: AnyOrder, visitor: str = "") -> Job:
         """Let a fork carry an order out as soon as there is a GPU for it; see `Engine`."""
         order.check()
         job = LocalJob(

@@ -64,7 +64,7 @@ class Reception:
             with self._guard:
                 if self.is_closing:
                     raise RefusedOrderError(STOPPING)
-                job = self.engine.submit(order)
+                job = self.engine.submit(order, request.client.host if request.client else "")
                 self._jobs = {job, *(old for old in self._jobs if not old.is_over)}
         except ValueError:
             if self._metrics:
