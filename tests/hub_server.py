@@ -156,7 +156,10 @@ class _Handler(SpacesHandler, BaseHTTPRequestHandler):
         self._answer()
 
     def do_POST(self) -> None:  # noqa: N802
-        self._answer()
+        if self.path.startswith("/api/models/"):
+            self._answer()
+        else:
+            super().do_POST()
 
     def log_message(self, *_) -> None:
         """Tests read `requests`."""

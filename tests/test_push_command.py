@@ -44,6 +44,7 @@ def copy_of_the_checkout(folder):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pth"))
     for name in ("README.md", "app.py", "requirements.txt", "LICENSE"):
         shutil.copy(PROJECT / name, folder)
+    shutil.copytree(PROJECT / "docs", folder / "docs")
     (folder / "checkpoints" / "fruits96.pth").write_bytes(bytes(1_000_000))
     return folder
 
@@ -66,6 +67,7 @@ def test_a_space_is_made_and_brought_up_to_date(push, server, tmp_path):
             "checkpoints/mine.safetensors",
         ),
         *(f"checkpoints/{path.name}" for path in (PROJECT / "checkpoints").glob("fruits96.*")),
+        *(f"docs/{path.name}" for path in (PROJECT / "docs").glob("*.webp")),
     }
     assert space.files["checkpoints/fruits96.pth"] == bytes(1_000_000)
     card = SpaceCard(space.files["README.md"].decode())
