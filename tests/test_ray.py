@@ -169,7 +169,7 @@ def test_a_worker_has_its_own_file_of_an_address_and_no_other_of_the_fronts(fold
 
     worker = Worker(WorkerSettings(folder, "cpu", 1, None, Access()))
     monkeypatch.setattr(
-        "var.engine.ray_worker.download", lambda address, access: {ADDRESS_OF_A: folder / "a.pth"}[address]
+        "var.engine.ray_worker.download_checkpoint", lambda address, access: {ADDRESS_OF_A: folder / "a.pth"}[address]
     )
     there = Path("/elsewhere/a.pth")
     assert asyncio.run(worker.ask("describe", there, {there: ADDRESS_OF_A}, None)).class_names == tuple(NAMES)

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from ray import serve
 
+from ..checkpoints.remote import download_checkpoint
 from ..errors import USER_ERRORS, CheckpointError
-from ..hub.download import Access, download
+from ..hub.download import Access
 from .carrying import failed, named_file
 from .comparisons import ComparisonOrder
 from .engine import AnyOrder
@@ -154,7 +155,7 @@ class Worker:
         if path.exists():
             return path
         if path in addresses:
-            return download(addresses[path], access=self._access)
+            return download_checkpoint(addresses[path], access=self._access)
         raise CheckpointError(
             f"{path}: A worker does not see this file. Let --checkpoints, and GRADIO_TEMP_DIR for uploads, be folders "
             "that all machines share, at the same path; or take the checkpoint from the Hub."

@@ -27,6 +27,7 @@ HUB_QUEUE = "hub"
 MAX_DOWNLOADS = 2  # at a time
 MAX_LOOKS = 2  # into files on the Hub, at a time
 MAX_WAITING = 20  # sessions that wait for a look
+MAX_ASKED = 1000  # sessions of which is known what stands in their field
 
 
 def access_of(options: PageOptions) -> Access:
@@ -103,7 +104,10 @@ def wire_hub(blocks: gr.Blocks, panel: HubPanel, view: CheckpointView, options: 
 
     def tell(text: str | None, request: gr.Request) -> str:
         """Say at once what is known of a model."""
+        asked.pop(request.session_hash, None)
         asked[request.session_hash] = text
+        if len(asked) > MAX_ASKED:
+            del asked[next(iter(asked))]
         return about_html(text)
 
     async def look(text: str | None, request: gr.Request) -> Updates:
