@@ -172,6 +172,8 @@ def test_the_endpoints_are_documented(client):
         "cfg_curve",
         "cfg_start",
         "cfg_end",
+        "branch_from",
+        "keep_scales",
     ]
 
 
@@ -198,6 +200,19 @@ def test_an_image_carries_its_settings(client):
     recipe = from_png(files[0])
     assert (recipe.class_label, recipe.seed, recipe.options.cfg_curve) == (None, 3, "constant")
     assert recipe.options.temperature == (1.0, 0.9, 0.8, 0.7)
+
+
+def test_branches_keep_the_first_scales_of_a_png(client, checkpoints):
+    (parent,), _ = client.predict(class_labels=[3], seed=5, api_name="/generate")
+    branching = {"class_labels": [1], "branch_from": handle_file(parent), "api_name": "/generate"}
+    (branch,), _ = client.predict(seed=6, keep_scales=3, **branching)
+    pipe = VARPipeline.from_checkpoint(checkpoints / "fruits96.pth", device="cpu")
+    first = pipe(**from_png(parent).arguments).tokens[0, :14]
+    assert from_png(branch).branch.joined == tuple(first.tolist()) and from_png(branch).class_label == 1
+    with pytest.raises(AppError, match="keep_scales must be 1 to 3"):
+        client.predict(**branching)
+    with pytest.raises(AppError, match="the image cannot be made again here: checkpoint .* made the image"):
+        client.predict(checkpoint="other.pth", keep_scales=2, **branching)
 
 
 def test_a_job_tells_how_far_it_is_scale_by_scale(client):

@@ -13,7 +13,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from ..errors import USER_ERRORS, CheckpointError
-from ..outputs.branch import Branch
+from ..outputs.branch import Branch, branch_of
 from ..outputs.recipe import Recipe, make_recipes
 from ..pictures.pixels import read_image, read_mask
 from ..pipeline import VARPipeline, check_keep_scales, given_scales
@@ -54,6 +54,19 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """An image whose first scales others keep, known by its recipe alone: it is made again for its tokens.
+
+    Args:
+        recipe: of the image.
+        keep_scales: how many of its scales are kept.
+    """
+
+    recipe: Recipe
+    keep_scales: int
+
+
+@dataclass(frozen=True)
 class Order:
     """What to generate.
 
@@ -67,7 +80,8 @@ class Order:
         loading: how the checkpoint is loaded; None: the usual way.
         edit: the image of which a part is made anew, as often as there are images to make; None: all is made anew.
         previews: whether anybody looks at the images in progress.
-        branch: the first scales of another image, which these keep; None: all scales are drawn. Not with `edit`.
+        branch: the first scales of another image, which these keep, or that image; None: all scales are drawn. Not with
+            `edit`.
         checkpoint_hash: `short_hash` of the file that the tokens of `branch`, or the images made already, are of.
         num_made: the first images, which were made already, by an engine that is gone.
     """
@@ -81,7 +95,7 @@ class Order:
     loading: Loading | None = None
     edit: Edit | None = None
     previews: bool = True
-    branch: Branch | None = None
+    branch: Branch | Parent | None = None
     checkpoint_hash: str = ""
     num_made: int = 0
 
@@ -120,7 +134,7 @@ class Order:
         options.check(num_classes, len(patch_nums))
         if self.edit is not None:
             check_edit(self.edit, patch_nums)
-        if self.branch is not None:
+        if isinstance(self.branch, Branch):
             given_scales(len(self.branch.joined), patch_nums)
         return options
 
@@ -383,14 +397,17 @@ class Run:
                 )
         if self._recipes:
             return
-        if order.branch is not None and order.checkpoint_hash != pipeline.checkpoint_hash:
+        if isinstance(order.branch, Branch) and order.checkpoint_hash != pipeline.checkpoint_hash:
             raise CheckpointError(
                 f"{order.name} did not make the scales to be kept, or changed since, so their tokens mean something "
                 "else to it. Choose the checkpoint that made them, or keep no scales."
             )
         config = pipeline.var.config
         options = order.check_for(config.num_classes, config.patch_nums)
-        self._recipes = tuple(make_recipes(pipeline, options, order.edit is not None, order.branch))
+        branch = order.branch
+        if isinstance(branch, Parent):
+            branch = branch_of(pipeline, branch.recipe, branch.keep_scales)
+        self._recipes = tuple(make_recipes(pipeline, options, order.edit is not None, branch))
         self._usual = self._pace.image_seconds(order.path, self._dtype)
 
     def _steps(self, pipeline: VARPipeline, batch: Sequence[Recipe], stop: StopSignal) -> Generator[Step, None, None]:

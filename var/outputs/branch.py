@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 from math import isqrt
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,7 @@ class Branch:
 
     def as_dict(self) -> dict[str, Any]:
         """The branch as plain values; `from_dict` reads it."""
-        return asdict(self)
+        return {"first_tokens": self.first_tokens, "parent": self.parent, "parent_name": self.parent_name}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Branch":

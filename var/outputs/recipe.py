@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -93,7 +94,7 @@ class Recipe:
     branch: Branch | None = None
     version: str = __version__
 
-    @property
+    @cached_property
     def id(self) -> str:
         """What tells the image from others: 12 hexadecimal digits, the same for equal recipes."""
         text = json.dumps(self.as_dict(), sort_keys=True)

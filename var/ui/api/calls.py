@@ -50,6 +50,13 @@ async def api_errors(catalog: Catalog, checkpoint: Any) -> AsyncIterator[None]:
         raise as_error(FAILED_CALL) from error
 
 
+def uploaded(file: Any, argument: str) -> Path:
+    """Return the path of a file that a call uploads; raises ValueError for anything else."""
+    if not is_file_obj_with_meta(file):
+        raise ValueError(f"{argument} must be a file: handle_file(...) of one.")
+    return Path(file["path"])  # Gradio has made sure that it lies among the files uploaded to it
+
+
 def as_error(sentence: str) -> gr.Error:
     """Return what Gradio hands over as a sentence; it shows it as HTML, here and on the page of a caller's own app."""
     return gr.Error(escape(sentence, quote=False), print_exception=False)

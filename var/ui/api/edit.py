@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
-from gradio_client.utils import is_file_obj_with_meta
 from PIL import Image
 
 from ...engine.catalog import Catalog
@@ -14,7 +13,7 @@ from ...engine.runs import Edit, Order
 from ...pictures.files import open_image
 from ..options import PageOptions
 from ..reception import Reception
-from .calls import api_errors, named_file, options_of, with_options
+from .calls import api_errors, named_file, options_of, uploaded, with_options
 from .generate import as_labels, result_of
 
 
@@ -79,7 +78,4 @@ def read_edit(image: Any, mask: Any, keep_scales: int, paste: bool) -> Edit:
 
 def picture(file: Any, argument: str) -> Image.Image:
     """Return the picture that a call uploads; raises ValueError for anything else."""
-    if not is_file_obj_with_meta(file):
-        raise ValueError(f"{argument} must be a file: handle_file(...) of one.")
-    # Gradio has made sure that this path lies among the files uploaded to it.
-    return open_image(file["path"], argument)
+    return open_image(uploaded(file, argument), argument)

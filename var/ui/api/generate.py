@@ -10,11 +10,12 @@ import gradio as gr
 from ...engine.catalog import Catalog
 from ...engine.engine import Engine
 from ...engine.events import Finished, Scale
-from ...engine.runs import Order
+from ...engine.runs import Order, Parent
+from ...outputs.recipe import from_png
 from ..images.panel import Folder
 from ..options import PageOptions
 from ..reception import Reception
-from .calls import api_errors, events_of, named_file, options_of, progress_info, with_options
+from .calls import api_errors, events_of, named_file, options_of, progress_info, uploaded, with_options
 
 
 def generate_endpoint(
@@ -39,6 +40,8 @@ def generate_endpoint(
         seed: int = 0,
         *,
         sampling: Mapping[str, Any],
+        branch_from: dict | None = None,
+        keep_scales: int = 0,
     ) -> tuple[list[str], dict[str, Any]]:
         """Generate images of classes.
 
@@ -47,6 +50,8 @@ def generate_endpoint(
             checkpoint: name of a file in the checkpoints folder, or an uploaded file (handle_file); "" for the default.
             num_images: images of each class, or a list with a number for each; at most 64 in all.
             seed: seed of the first image; each further image takes the next number.
+            branch_from: a PNG that the checkpoint made here (handle_file), whose first scales are kept; null for none.
+            keep_scales: how many of its scales are kept, from 1.
 
         Returns:
             images: PNG files; each carries its settings. While the job runs there are none.
@@ -57,7 +62,10 @@ def generate_endpoint(
             name, path = named_file(catalog, checkpoint)
             labels = as_labels(class_labels)
             sampling = await options_of(engine, path, sampling)
-            order = Order(path, name, labels, num_images, seed, sampling, previews=False)
+            parent = (
+                None if branch_from is None else Parent(from_png(uploaded(branch_from, "branch_from")), keep_scales)
+            )
+            order = Order(path, name, labels, num_images, seed, sampling, previews=False, branch=parent)
             async for told in result_of(engine, reception, request, order):
                 yield told
 
