@@ -22,13 +22,6 @@ def serving_app(*arguments, environment: Mapping[str, str] = os.environ) -> Iter
 
 
 @contextmanager
-def telling_app(*arguments, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """Start the app and hand out what it prints, up to its address."""
-    with running_app(*arguments, environment=environment) as (printed, _):
-        yield printed
-
-
-@contextmanager
 def running_app(*arguments, environment: Mapping[str, str] = os.environ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Start the app and hand out what it prints, up to its address, and its process."""
     command = [sys.executable, "-u", str(APP), *map(str, arguments)]

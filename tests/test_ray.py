@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 
 import pytest
-from app_process import ADDRESS, telling_app
+from app_process import ADDRESS, running_app
 from gradio_client import Client
 from PIL import Image
 from tiny import write_trainer_file
@@ -46,8 +46,9 @@ def told(folder, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "token")  # which both fronts have to know; Ray reads it when it is imported
         patch.setenv("RAY_AUTH_TOKEN", token_hex(32))
-        with telling_app(*arguments, environment=os.environ | environment) as printed:
+        with running_app(*arguments, environment=os.environ | environment) as (printed, process):
             yield printed
+    assert process.returncode == 0  # Ray, too, has something to say on how it ends
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +180,9 @@ def test_a_worker_has_its_own_file_of_an_address_and_no_other_of_the_fronts(fold
 def test_errors_come_from_a_worker_as_they_are():
     error = pickle.loads(pickle.dumps(TooLargeError("It needs 5 GB.", "bfloat16")))
     assert str(error) == "It needs 5 GB." and error.offer == "bfloat16"
+
+
+def test_an_address_where_nothing_answers_is_told_at_once(folder):
+    pytest.importorskip("ray", reason="needs Ray: pip install 'ray[serve]==2.60.0'")
+    with pytest.raises(ConnectionError, match="--address 127.0.0.1:1: nothing answers there"):
+        create_engine("ray", folder, "cpu", cluster=Cluster("127.0.0.1:1"))

@@ -7,6 +7,8 @@ nothing but a job waits for a run. Files are read here only to be listed and exp
 import asyncio
 import logging
 import os
+import signal
+import socket
 import threading
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping
@@ -41,7 +43,7 @@ RUNS_A_WORKER, RUNS_A_GPU = 4, 16
 WANTED = 0.5  # of these; with more, those that wait included, another worker is started
 MAX_LOST = 3  # workers of one run: what ends each of them is not handed to the next one
 OBJECT_STORE_BYTES = 200_000_000  # of a Ray that is started here; orders and events are small
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS, CONNECT_SECONDS = 60.0, 5.0
 MAX_ANSWERS = 500
 NO_ANSWER = "No worker answers. Try again in a minute."
 
@@ -298,7 +300,12 @@ def start_workers(
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    if address is not None:
+        check_address(address)
+    at_sigterm = signal.getsignal(signal.SIGTERM)
     ray.init(address or "local", **options)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, at_sigterm)  # in whose place Ray puts its own
     if address is None:
         print(f"* Ray: {ray.get_runtime_context().gcs_address} (the --address of further fronts)")
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
@@ -330,6 +337,20 @@ def start_workers(
         return serve.run(deployment.bind(replace(settings, num_threads=num_cpus)), name=APPLICATION, route_prefix=None)
     except RuntimeError as error:
         raise ValueError(f"the workers do not start: {error}") from error
+
+
+def check_address(address: str) -> None:
+    """Raise ConnectionError where nothing answers at HOST:PORT, for which Ray would wait more than a minute."""
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit():
+        return  # such as "auto"
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(
+            f"--address {address}: nothing answers there. Start Ray with ray start --head, or leave --address out for "
+            "workers of this machine alone."
+        ) from error
 
 
 def model_id_of(path: Path | None, loading: Loading) -> str:
