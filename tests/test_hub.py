@@ -181,7 +181,7 @@ def test_wrong_token(another, repo, name):
 def test_full_disk_is_told_before_anything_is_fetched(client, server, repo, name):
     repo.files["a.pth"], repo.claimed_size = CONTENT, 10**18
     error = client.ask(f"hf://{name}/a.pth")["error"]
-    assert "needs 1000000 TB" in error and "free" in error
+    assert "needs 1,000,000 TB" in error and "free" in error
     assert server.transfers() == []
 
 

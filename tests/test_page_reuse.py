@@ -265,7 +265,7 @@ def test_a_link_fills_the_controls(visit):
     visitor.wait_for("settings-note", "Settings restored.")
     visitor.wait_for("found", "epoch 9")
     assert (number(visitor, "seed"), number(visitor, "guidance")) == ("8", "1.5")
-    visitor.wait_for("status", "made from the link")
+    visitor.wait_for("status", "from the link, seeds 8 to 9")
     visitor.wait_for_finished()
     assert visitor.captions() == ["Dog, seed 8", "no class, seed 9"]
     visitor.generate()

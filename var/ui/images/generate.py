@@ -50,7 +50,7 @@ SHORTCUT = """() => {
 }"""
 # Between two pictures of a run: eyes see no more, and to show them takes a browser on the same machine time, too.
 LEAST_SECONDS = 0.1
-OF_LINK = ", made from the link"
+OF_LINK = "from the link, "
 ANY_SEED = -1  # as people type it elsewhere; so is an empty field
 
 
@@ -237,7 +237,7 @@ def status_of(scale: Scale, seconds: float | None, of_link: bool = False) -> str
     """
     if scale.last and seconds is not None:
         made_from = OF_LINK if of_link else ""
-        return finished_line(scale.num_finished, seeds_of(scale) + made_from, seconds)
+        return finished_line(scale.num_finished, made_from + seeds_of(scale), seconds)
     return stopped_line(scale.scale_index, len(scale.patch_nums), scale.num_finished, len(scale.recipes))
 
 
