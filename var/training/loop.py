@@ -112,18 +112,8 @@ def epoch_order(num_items: int, seed: int, stage: str, epoch: int) -> Tensor:
     return torch.randperm(num_items, generator=generator)
 
 
-def run_stage(
-    stage: Stage,
-    options: TrainingOptions,
-    device: torch.device,
-    autocast: bool,
-    processes: Processes,
-    log: Log,
-    hooks: Hooks,
-    resume: dict[str, Any] | None,
-    bar: tqdm,
-) -> None:
-    """Train a stage to its end.
+class StageRun:
+    """A stage that is being trained.
 
     Args:
         stage: its model is changed in place.
@@ -133,140 +123,192 @@ def run_stage(
         processes: of the run.
         log: of the run.
         hooks: what to do with results.
-        resume: what `hooks.save_last` kept of an earlier start; None to begin.
         bar: shows the images that were seen.
-
-    Raises:
-        TrainingError: the loss is no longer finite.
-        KeyboardInterrupt: `hooks` asked to stop; the state was saved.
     """
-    optimizer = make_optimizer(stage)
-    beside = None
-    if stage.beside is not None:
-        beside = torch.optim.AdamW(stage.beside.parameters(), betas=stage.beside_betas, weight_decay=0.0, fused=True)
-    average = copy.deepcopy(stage.model).eval().requires_grad_(False) if stage.ema else None
-    step = 0
-    if resume is not None:
-        step = resume["step"]
-        stage.model.load_state_dict(resume["model"])
-        optimizer.load_state_dict(resume["optimizer"])
-        if average is not None:
-            average.load_state_dict(resume["ema"])
-        if beside is not None:
-            stage.beside.load_state_dict(resume["beside"])
-            beside.load_state_dict(resume["beside_optimizer"])
-    log.cut(stage.name, step)
-    best = best_so_far(stage, log)
 
-    batch_size = actual_batch_size(stage, processes)
-    steps_per_epoch = count_steps_per_epoch(stage, processes)
-    num_steps = steps_per_epoch * stage.epochs
-    parameters = list(stage.model.parameters())
-    if options.compile:
-        compile_parts(stage, device)
-    objective = processes.wrap(stage.objective)
-    # gradient accumulation splits each process's share of the batch
-    part_size = max(1, batch_size // processes.count // options.accumulate)
+    def __init__(
+        self,
+        stage: Stage,
+        options: TrainingOptions,
+        device: torch.device,
+        autocast: bool,
+        processes: Processes,
+        log: Log,
+        hooks: Hooks,
+        bar: tqdm,
+    ) -> None:
+        self._stage, self._options, self._device, self._autocast = stage, options, device, autocast
+        self._processes, self._log, self._hooks, self._bar = processes, log, hooks, bar
+        self._optimizers = {"optimizer": make_optimizer(stage)}  # of the model, and of what is trained beside it
+        if stage.beside is not None:
+            self._optimizers["beside_optimizer"] = torch.optim.AdamW(
+                stage.beside.parameters(), betas=stage.beside_betas, weight_decay=0.0, fused=True
+            )
+        self._average = copy.deepcopy(stage.model).eval().requires_grad_(False) if stage.ema else None
+        self._step = 0
+        self._batch_size = actual_batch_size(stage, processes)
+        self._steps_per_epoch = count_steps_per_epoch(stage, processes)
+        self._num_steps = self._steps_per_epoch * stage.epochs
+        self._order = torch.empty(0)  # in which this epoch passes over the items
+        self._sums: dict[str, Tensor] = {}  # of what is measured, since the last line of the log
+        self._window = 0  # steps since then
+        self._best: float | None = None
 
-    def state() -> dict[str, Any]:
-        return {
-            "model": stage.model.state_dict(),
-            "ema": average.state_dict() if average is not None else None,
-            "optimizer": optimizer.state_dict(),
-            "beside": stage.beside.state_dict() if beside is not None else None,
-            "beside_optimizer": beside.state_dict() if beside is not None else None,
-            "step": step,
-        }
+    def run(self, resume: dict[str, Any] | None) -> None:
+        """Train to the end, from what `state` returned of an earlier start; None to begin.
 
-    stage.model.train()
-    sums: dict[str, Tensor] = {}
-    window, last_save, stopping = 0, time.monotonic(), False
-    bar.reset(num_steps * batch_size)
-    bar.initial = bar.n = step * batch_size
-    bar.refresh()
-    order = torch.empty(0)
-    while step < num_steps:
-        epoch, place = divmod(step, steps_per_epoch)
-        if place == 0 or not len(order):
-            order = epoch_order(len(stage.train), options.seed, stage.name, epoch)
-        share = order[place * batch_size : (place + 1) * batch_size][processes.rank :: processes.count]
+        Raises:
+            TrainingError: the loss is no longer finite.
+            KeyboardInterrupt: `hooks` asked to stop; the state was saved.
+        """
+        stage, options, processes, bar = self._stage, self._options, self._processes, self._bar
+        if resume is not None:
+            self._resume(resume)
+        self._log.cut(stage.name, self._step)
+        self._best = best_so_far(stage, self._log)
+        if options.compile:
+            compile_parts(stage, self._device)
+        objective = processes.wrap(stage.objective)
+        stage.model.train()
+        last_save, stopping = time.monotonic(), False
+        bar.reset(self._num_steps * self._batch_size)
+        bar.initial = bar.n = self._step * self._batch_size
+        bar.refresh()
+        while self._step < self._num_steps:
+            epoch = self._step // self._steps_per_epoch
+            rate, norm = self._take_step(objective)
+            epoch_ends = self._step % self._steps_per_epoch == 0
+            if self._window == LOG_EVERY or epoch_ends:
+                stopping = self._log_window(epoch, rate, norm)
+            if epoch_ends and ((epoch + 1) % options.validate_every == 0 or epoch + 1 == stage.epochs):
+                self._end_epoch(epoch)
+            due = self._window == 0 and time.monotonic() - last_save > 60 * options.save_minutes
+            if processes.is_main and (due or stopping or self._step == self._num_steps):
+                self._hooks.save_last(self.state())
+                last_save = time.monotonic()
+            if stopping:
+                processes.wait()
+                raise KeyboardInterrupt
+        processes.wait()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a resume needs."""
+        models = {"model": self._stage.model, "ema": self._average, "beside": self._stage.beside}
+        optimizers = {"beside_optimizer": None, **self._optimizers}
+        state = {name: None if part is None else part.state_dict() for name, part in (models | optimizers).items()}
+        return state | {"step": self._step}
+
+    def _resume(self, kept: dict[str, Any]) -> None:
+        self._step = kept["step"]
+        for name, model in (("model", self._stage.model), ("ema", self._average), ("beside", self._stage.beside)):
+            if model is not None:
+                model.load_state_dict(kept[name])
+        for name, optimizer in self._optimizers.items():
+            optimizer.load_state_dict(kept[name])
+
+    def _take_step(self, objective: nn.Module) -> tuple[float, Tensor]:
+        """Learn from the next images; returns the learning rate, and the gradients' norm before it is clipped."""
+        stage, options, processes, step = self._stage, self._options, self._processes, self._step
+        epoch, place = divmod(step, self._steps_per_epoch)
+        if place == 0 or not len(self._order):
+            self._order = epoch_order(len(stage.train), options.seed, stage.name, epoch)
+        places = slice(place * self._batch_size, (place + 1) * self._batch_size)
+        share = self._order[places][processes.rank :: processes.count]
         seed = step_seed(options.seed, stage.name, stage.epochs + step, processes.rank)
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        rate = learning_rate(step, num_steps, stage.lr, options.warmup, options.final_lr)
-        for group in (*optimizer.param_groups, *(beside.param_groups if beside is not None else ())):
-            group["lr"] = rate
+        rate = learning_rate(step, self._num_steps, stage.lr, options.warmup, options.final_lr)
+        for optimizer in self._optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        said = self._backward(objective, share, generator)
+        norms = []
+        for optimizer, model in zip(self._optimizers.values(), (stage.model, stage.beside), strict=False):
+            norms.append(nn.utils.clip_grad_norm_(model.parameters(), options.clip or math.inf))
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        if self._average is not None:
+            update_average(self._average, stage.model, min(stage.ema, (step + 1) / (step + 10)))
+        drawn = step_seed(options.seed, stage.name, step, 7)
+        stage.after_step(step, self._num_steps, said, self._optimizers["optimizer"], drawn)
+        self._step += 1
+        self._window += 1
+        self._bar.update(self._batch_size)
+        return rate, norms[0]
 
+    def _backward(self, objective: nn.Module, share: Tensor, generator: torch.Generator) -> list[Any]:
+        """Compute the gradients of a process's share of a batch, in as many parts as are accumulated.
+
+        Args:
+            objective: of the stage, in all processes.
+            share: indices of the images.
+            generator: of what is drawn for them.
+
+        Returns:
+            What the objective gave for each part.
+        """
+        stage, processes = self._stage, self._processes
+        part_size = max(1, self._batch_size // processes.count // self._options.accumulate)
         parts, said = share.split(part_size), []
         for number, part in enumerate(parts):
             waiting = processes.count > 1 and number < len(parts) - 1
             with objective.no_sync() if waiting else nullcontext():
-                inputs = stage.batch(part, step / num_steps, generator, device)
-                with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+                inputs = stage.batch(part, self._step / self._num_steps, generator, self._device)
+                with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
                     outputs = objective(*inputs)
                 (outputs.loss * (len(part) / len(share))).backward()
             said.append(replace(outputs, loss=outputs.loss.detach()))
             for name, value in stage.measure(outputs).items():
-                sums[name] = sums.get(name, 0) + value * (len(part) / len(share))
-        norm = nn.utils.clip_grad_norm_(parameters, options.clip or math.inf)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if beside is not None:
-            nn.utils.clip_grad_norm_(stage.beside.parameters(), options.clip or math.inf)
-            beside.step()
-            beside.zero_grad(set_to_none=True)
-        if average is not None:
-            update_average(average, stage.model, min(stage.ema, (step + 1) / (step + 10)))
-        stage.after_step(step, num_steps, said, optimizer, step_seed(options.seed, stage.name, step, 7))
-        step += 1
-        window += 1
-        bar.update(batch_size)
+                self._sums[name] = self._sums.get(name, 0) + value * (len(part) / len(share))
+        return said
 
-        epoch_ends = step % steps_per_epoch == 0
-        if window == LOG_EVERY or epoch_ends:
-            values = torch.stack([*sums.values()]).float() / window
-            asked = values.new_tensor([hooks.asked_to_stop()])  # of all processes: they stop at one step, or none does
-            *values, asked = (processes.sum(torch.cat((values, asked))) / processes.count).tolist()
-            means, stopping = dict(zip(sums, values, strict=True)), asked > 0
-            if not all(math.isfinite(value) for value in (*means.values(), norm.item())):
-                raise TrainingError(
-                    f"The {stage.name}'s loss is no longer finite at step {step}: try a lower learning rate in another "
-                    "--out (a finished tokenizer.pth can be given as --tokenizer)."
-                )
-            summary = stage.summarize(means)
-            log.add(stage.name, step, epoch=epoch, lr=rate, grad_norm=norm.item(), **summary)
-            bar.set_postfix({name: f"{value:.3f}" for name, value in summary.items()}, refresh=False)
-            sums, window = {}, 0
-        if epoch_ends and ((epoch + 1) % options.validate_every == 0 or epoch + 1 == stage.epochs):
-            shown = average if average is not None else stage.model.eval()
-            with torch.compiler.set_stance("force_eager"):  # other shapes, and no gradients: not worth compiling for
-                measured = stage.validate(shown, device)
-            if measured:
-                log.add(stage.name, step, epoch=epoch, **measured)
-                if processes.is_main:
-                    bar.write(f"{stage.name}, epoch {epoch + 1} of {stage.epochs}: " + describe(measured), sys.stderr)
-            # without held-out images the newest is as good as any
-            value = measured.get(stage.best_key) if stage.best_key else None
-            better = value is None or (
-                math.isfinite(value) and (best is None or (value > best) == stage.best_is_larger)
+    def _log_window(self, epoch: int, rate: float, norm: Tensor) -> bool:
+        """Log the means of the last steps; returns whether the stage is asked to stop.
+
+        Raises:
+            TrainingError: one of them is not finite.
+        """
+        stage, processes, step = self._stage, self._processes, self._step
+        values = torch.stack([*self._sums.values()]).float() / self._window
+        asked = values.new_tensor([self._hooks.asked_to_stop()])  # of all processes: all stop at one step, or none does
+        *summed, stopping = (processes.sum(torch.cat((values, asked))) / processes.count).tolist()
+        means = dict(zip(self._sums, summed, strict=True))
+        if not all(math.isfinite(value) for value in (*means.values(), norm.item())):
+            raise TrainingError(
+                f"The {stage.name}'s loss is no longer finite at step {step}: try a lower learning rate in another "
+                "--out (a finished tokenizer.pth can be given as --tokenizer)."
             )
-            if better:
-                best = value
+        summary = stage.summarize(means)
+        self._log.add(stage.name, step, epoch=epoch, lr=rate, grad_norm=norm.item(), **summary)
+        self._bar.set_postfix({name: f"{value:.3f}" for name, value in summary.items()}, refresh=False)
+        self._sums, self._window = {}, 0
+        return stopping > 0
+
+    def _end_epoch(self, epoch: int) -> None:
+        """Validate, keep the weights where they are the best so far, and show samples."""
+        stage, options, processes = self._stage, self._options, self._processes
+        shown = self._average if self._average is not None else stage.model.eval()
+        with torch.compiler.set_stance("force_eager"):  # other shapes, and no gradients: not worth compiling for
+            measured = stage.validate(shown, self._device)
+        if measured:
+            self._log.add(stage.name, self._step, epoch=epoch, **measured)
             if processes.is_main:
-                if better:
-                    hooks.save_best({**state(), "model": shown.state_dict()})
-                if (epoch + 1) % options.sample_every == 0 or epoch + 1 == stage.epochs:
-                    with torch.compiler.set_stance("force_eager"):
-                        hooks.show_samples(shown, epoch + 1)
-            stage.model.train()
-        due = window == 0 and time.monotonic() - last_save > 60 * options.save_minutes
-        if processes.is_main and (due or stopping or step == num_steps):
-            hooks.save_last(state())
-            last_save = time.monotonic()
-        if stopping:
-            processes.wait()
-            raise KeyboardInterrupt
-    processes.wait()
+                words = f"{stage.name}, epoch {epoch + 1} of {stage.epochs}: {describe(measured)}"
+                self._bar.write(words, sys.stderr)
+        # without held-out images the newest is as good as any
+        value = measured.get(stage.best_key) if stage.best_key else None
+        better = value is None or (
+            math.isfinite(value) and (self._best is None or (value > self._best) == stage.best_is_larger)
+        )
+        if better:
+            self._best = value
+        if processes.is_main:
+            if better:
+                self._hooks.save_best({**self.state(), "model": shown.state_dict()})
+            if (epoch + 1) % options.sample_every == 0 or epoch + 1 == stage.epochs:
+                with torch.compiler.set_stance("force_eager"):
+                    self._hooks.show_samples(shown, epoch + 1)
+        stage.model.train()
 
 
 def compile_parts(stage: Stage, device: torch.device) -> None:

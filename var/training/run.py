@@ -33,7 +33,7 @@ from .distributed import Processes, join_processes, leave_processes
 from .initial import check_start, start_from
 from .interruption import Interruption
 from .loading import load_data
-from .loop import LOG_EVERY, Hooks, count_steps_per_epoch, run_stage
+from .loop import LOG_EVERY, Hooks, StageRun, count_steps_per_epoch
 from .options import RESUMABLE_CHANGES, TrainingOptions
 from .report import Log, progress_bar, save_curves, save_grid, show
 from .saving import load, plain_arguments, save, trainer_layout
@@ -368,9 +368,9 @@ class Run:
             watched = replace(hooks, save_last=save_last, asked_to_stop=interruption.is_set)
             try:
                 with progress_bar(stage.name, self.processes.is_main) as bar:  # gone when an error has its say
-                    run_stage(
-                        stage, self.options, self.device, self.autocast, self.processes, self.log, watched, resume, bar
-                    )
+                    StageRun(
+                        stage, self.options, self.device, self.autocast, self.processes, self.log, watched, bar
+                    ).run(resume)
                 if interruption.is_set() and self.processes.count == 1:  # after the last step
                     raise KeyboardInterrupt
             except KeyboardInterrupt:
