@@ -87,20 +87,20 @@ class StopSignals:
     """One stop signal a session, new for each run."""
 
     def __init__(self) -> None:
-        self._signals: dict[str, threading.Event] = {}
+        self._signals: dict[str | None, threading.Event] = {}
 
-    def renew(self, session: str) -> None:
+    def renew(self, session: str | None) -> None:
         """Begin a run: forget an earlier stop."""
         self._signals[session] = threading.Event()
 
-    def of(self, session: str) -> threading.Event:
+    def of(self, session: str | None) -> threading.Event:
         """Return the signal of the session's run."""
         return self._signals.setdefault(session, threading.Event())
 
-    def stop(self, session: str) -> None:
+    def stop(self, session: str | None) -> None:
         """Stop the session's run at its next block, or before it starts."""
         self.of(session).set()
 
-    def leave(self, session: str) -> None:
+    def leave(self, session: str | None) -> None:
         """Stop and forget: the session is over."""
         self._signals.pop(session, threading.Event()).set()

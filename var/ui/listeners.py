@@ -25,7 +25,7 @@ class Listeners:
     """The sessions that listen now, as the middleware `Listening` has seen them."""
 
     def __init__(self) -> None:
-        self.sessions: Counter[str] = Counter()
+        self.sessions: Counter[str | None] = Counter()
         self.num_calls = 0  # streams of calls, whose sessions are not known
         self.is_watching = False  # whether the middleware is there
 

@@ -76,7 +76,7 @@ class TabRuns(ABC):
     ) -> None:
         self.engine, self.reception, self.status, self.problem = engine, reception, status, problem
         self.start, self.stop_button = start, stop_button
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str | None, Run] = {}
 
     @abstractmethod
     def begin(self, data: Updates) -> Updates:
@@ -88,7 +88,8 @@ class TabRuns(ABC):
 
     async def run(self, data: Updates, request: gr.Request) -> AsyncIterator[Updates]:
         """Carry a run out. What is changed on the page meanwhile does not get into it: `data` is of the click."""
-        session, skip = request.session_hash, {self.status: gr.skip()}
+        session = request.session_hash
+        skip: Updates = {self.status: gr.skip()}
         if session in self._runs:  # a second click before the page knew of the first
             yield skip
             return
@@ -98,7 +99,7 @@ class TabRuns(ABC):
             yield begun | {self.status: waiting_line(0), self.problem: ""} | self.begin(data)
             async for updates in self.make(data, run):
                 yield updates
-            ended = {}
+            ended: Updates = {}
         except RefusedError as refused:
             ended = self.refused(refused.sentence)
         except USER_ERRORS as error:

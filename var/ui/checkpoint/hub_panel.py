@@ -69,8 +69,8 @@ def about_html(text: str | None, looked: str = "") -> str:
     lines = [" · ".join((f"{known.image_size} × {known.image_size}", _size(known), known.licence))]
     lines.append(f"Its authors sample with guidance {known.cfg_scale:g}, {_draws(known)}.")
     lines += [known.note] if known.note else []
-    address = f"<p class='address'>{escape(known.repo)}/{escape(known.file)}</p>"
-    return f'<div class="about">{"".join(f"<p>{escape(line)}</p>" for line in lines)}{address}{looked}</div>'
+    place = f"<p class='address'>{escape(known.repo)}/{escape(known.file)}</p>"
+    return f'<div class="about">{"".join(f"<p>{escape(line)}</p>" for line in lines)}{place}{looked}</div>'
 
 
 def look_html(found: Peek | None) -> str:

@@ -57,7 +57,7 @@ class CheckpointView:
     def __init__(self, catalog: Catalog, engine: Engine, panel: CheckpointPanel, followers: Sequence[Follower]) -> None:
         self.catalog, self.engine, self.panel = catalog, engine, panel
         self._followers = followers
-        self._asked: dict[str, _Ask] = {}
+        self._asked: dict[str | None, _Ask] = {}
         self.session = [panel.uploads, panel.loaded, panel.loading]
         self.outputs = [panel.choice, panel.upload, panel.found, panel.problem, panel.offer, panel.details_group]
         self.outputs += [panel.details, panel.weights, panel.heads, panel.precision, panel.version, panel.refused]
@@ -80,7 +80,7 @@ class CheckpointView:
         }
 
     def begin(
-        self, session: str, name: str | None, *, unasked: bool = False, picked: bool = False
+        self, session: str | None, name: str | None, *, unasked: bool = False, picked: bool = False
     ) -> Callable[[], bool]:
         """Begin to look into a checkpoint; returns whether the session has asked for nothing else since.
 
@@ -95,12 +95,12 @@ class CheckpointView:
         ask = self._asked[session] = _Ask(name, picked)
         return lambda: self._asked.get(session) is ask
 
-    def picked_another(self, session: str, name: str | None) -> bool:
+    def picked_another(self, session: str | None, name: str | None) -> bool:
         """Whether what a session asked for last is another checkpoint than this, picked in the list."""
         ask = self._asked.get(session)
         return ask is not None and ask.picked and ask.name != name
 
-    def leave(self, session: str) -> None:
+    def leave(self, session: str | None) -> None:
         """The session is over."""
         self._asked.pop(session, None)
 
@@ -183,7 +183,7 @@ class CheckpointView:
         return {
             panel.choice: dropdown_update(self.catalog, uploads, kept.name),
             panel.found: found_html(kept, self.catalog, self.engine),
-            panel.problem: error_banner(choice.problem),
+            panel.problem: error_banner(choice.problem or ""),
             panel.offer: gr.update(visible=choice.offer is not None, value=f"Load in {choice.offer}"),
             panel.refused: (choice.name, choice.offer),
             panel.weights: gr.update(value=(kept.description and kept.description.weights) or "ema"),

@@ -173,7 +173,7 @@ class ComparisonRuns(TabRuns):
     def fill(self, row: AxisRow, values: Updates) -> Updates:
         """Put sensible values in; also what another kind begins with."""
         kind, checkpoint, controls = values[row.kind], self._checkpoint, self._controls
-        updates = {
+        updates: Updates = {
             row.values: gr.update(label=values_label(kind), interactive=bool(kind)),
             row.fill: gr.update(interactive=bool(kind)),
         }

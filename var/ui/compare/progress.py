@@ -75,8 +75,7 @@ class Drawing:
         """The images so far, and the scale of those in progress."""
         self._drawn = time.perf_counter()
         cells, done, step = self._comparison.cells, len(self.results), self._step
-        made = len(self.images)
-        remarks = []
+        made, remarks = float(len(self.images)), []
         if len({cell.model for cell in cells}) > 1:
             remarks.append(cells[min(done, len(cells) - 1)].model.checkpoint)
         if step:
@@ -85,7 +84,8 @@ class Drawing:
         failed = done - len(self.images)
         share = made / (len(cells) - failed) if made else 0.0
         left = (self._drawn - self._start) * (1 - share) / share if share >= EARLIEST_ESTIMATE else None
-        updates = {self._panel.status: progress_html(done, len(cells), (made + failed) / len(cells), left, remarks)}
+        status = progress_html(done, len(cells), (made + failed) / len(cells), left, remarks)
+        updates: Updates = {self._panel.status: status}
         if done != self._num_drawn:  # else the grid stays as it is
             self._num_drawn = done
             updates[self._panel.grid] = self._grid(running=True)

@@ -42,7 +42,7 @@ def wire_reload(
 
     def remember(text: str, choice: str | None) -> Updates:
         runs, uploads = from_text(text, view.catalog, Path(history.gallery.GRADIO_CACHE))
-        updates = {checkpoint.uploads: uploads, history.told: text}
+        updates: Updates = {checkpoint.uploads: uploads, history.told: text}
         if uploads:
             updates[checkpoint.choice] = dropdown_update(view.catalog, uploads, choice)
         if runs:

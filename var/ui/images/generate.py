@@ -152,7 +152,7 @@ class Generation(TabRuns):
             shown = await asyncio.to_thread(images.update, scale)
             if scale.last or run.is_stopped:
                 continue
-            updates = {panel.status: progress_of(scale)}
+            updates: Updates = {panel.status: progress_of(scale)}
             if shown is not None:
                 updates |= {panel.gallery: shown, **replaced_updates(panel)}
             yield updates
@@ -207,7 +207,7 @@ class Generation(TabRuns):
         """Take a finished run into the history, and let something be done with the image that is looked at."""
         panel, history, settings, checkpoint = self._panel, self._history, self._settings, self._view.panel
         made, recent = data[panel.made], data[settings.recent]
-        updates = {}
+        updates: Updates = {}
         if made is not None:
             recent = with_recent(recent, [recipe.class_label for recipe in made.recipes])
             updates |= {settings.recent: recent, **history.updates(keep(data[history.runs], made))}

@@ -107,7 +107,7 @@ def create_images_panel(
         kept: the line that says what new images keep.
     """
 
-    def name(part: str) -> dict[str, str]:
+    def name(part: str) -> dict[str, Any]:
         return {"elem_id": f"{prefix}{part}", "elem_classes": f"of-{part}"}
 
     def small(label: str, part: str, kind: type[gr.Button] | type[gr.DownloadButton] = gr.Button) -> gr.Button:
@@ -183,7 +183,7 @@ def create_images_panel(
     )
 
 
-def film_image(label: str, name: dict[str, str]) -> gr.Image:
+def film_image(label: str, name: dict[str, Any]) -> gr.Image:
     """Lay out one of the two pictures of an image's scales."""
     return gr.Image(
         label=label,

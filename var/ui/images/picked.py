@@ -122,7 +122,7 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, reception:
 
     def show_film_of_picked(run: KeptRun | None, index: int | None, filmed: Film | None) -> Updates:
         """Name the image that is looked at; a film of another one, which was looked at before, is not shown."""
-        text = {panel.picked_text: picked_updates(panel, run, index)[panel.picked_text]}
+        text: Updates = {panel.picked_text: picked_updates(panel, run, index)[panel.picked_text]}
         if run is not None and index is not None and is_of(filmed, run, index):
             return text
         return text | film_updates(panel, None)

@@ -52,7 +52,7 @@ class Fill:
     ) -> Updates:
         """Choose the checkpoint of the settings, unless it is chosen; it is loaded when it is used."""
         view = self._view
-        nothing = {view.panel.found: gr.skip()}
+        nothing: Updates = {view.panel.found: gr.skip()}
         if wanted is None or wanted.checkpoint is None:
             return nothing
         weights = "raw" if wanted.weights == "raw" else None
@@ -70,8 +70,8 @@ class Fill:
     def _told_beside(self, wanted: Wanted) -> Updates:
         """Say on the right side, too, what came of it: the note below the settings may be out of sight."""
         if wanted.note:
-            return {problem: notice_banner(wanted.note) for problem in self._problems}
-        return {} if wanted.silent else {status: status_line("Settings restored") for status in self._statuses}
+            return dict.fromkeys(self._problems, notice_banner(wanted.note))
+        return {} if wanted.silent else dict.fromkeys(self._statuses, status_line("Settings restored"))
 
     def _fill(self, state: gr.State, data: dict[gr.blocks.Block, Any]) -> Updates:
         wanted, view, panel = data[state], self._view, self._panel

@@ -71,4 +71,4 @@ def kept_html(kept: Kept) -> str:
 
 def kept_of(recipe: Recipe) -> Kept | None:
     """Return what an image kept of another one; None where it kept nothing."""
-    return recipe.branch and Kept(recipe.branch, recipe.checkpoint_hash, recipe.num_scales)
+    return Kept(recipe.branch, recipe.checkpoint_hash, recipe.num_scales) if recipe.branch else None

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from ...engine.description import Description
 from ...engine.runs import MOST_IMAGES
@@ -55,7 +54,7 @@ class SettingsPanel:
         kept: the line that says what new images keep of another one; it is rendered where the images are.
     """
 
-    controls: dict[str, Component]
+    controls: dict[str, Any]
     presets: gr.Radio
     random_count: gr.Number
     random_classes: gr.Button
@@ -79,6 +78,7 @@ class SettingsPanel:
         """Another checkpoint has its own classes, ranges and settings."""
 
         def updates(choice: Choice, is_first: bool) -> dict[gr.blocks.Block, Any]:
+            assert choice.description is not None, "it can be used"
             return settings_updates(self, choice.description)
 
         return Follower(self.shown(), updates)
@@ -87,7 +87,7 @@ class SettingsPanel:
 def create_settings_panel(description: Description | None) -> SettingsPanel:
     """Lay out the panel for the checkpoint that the page opens with."""
     values = first_values(description)
-    controls: dict[str, Component] = {}
+    controls: dict[str, Any] = {}
     controls["classes"] = create_picker(classes.choices(description), values["classes"])
     with gr.Row(elem_id="class-buttons", elem_classes="chips"):
         random_count = gr.Number(
@@ -210,7 +210,7 @@ def value_updates(
     updates = {}
     for name, value in values.items():
         least, most = (new_limits or {}).get(name, (None, None))
-        changed = {} if least is None else {"minimum": least, "maximum": most}
+        changed: dict[str, Any] = {} if least is None else {"minimum": least, "maximum": most}
         updates[panel.controls[name]] = gr.update(value=value, **changed)
     return updates
 

@@ -73,7 +73,12 @@ def from_recipe(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], ch
         notes.append(OTHER_TOKENS)
     if recipe.edited:
         notes.append(EDITED)
-    made = {"weights": recipe.weights, "num_heads": recipe.num_heads, "device": recipe.device, "dtype": recipe.dtype}
+    made: dict[str, Any] = {
+        "weights": recipe.weights,
+        "num_heads": recipe.num_heads,
+        "device": recipe.device,
+        "dtype": recipe.dtype,
+    }
     kept = kept_of(recipe) if name else None
     return Wanted(values_of(recipe) | {"kept": kept}, name, **made, note=" ".join(notes))
 
@@ -81,13 +86,13 @@ def from_recipe(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], ch
 def varied(wanted: Wanted) -> Wanted:
     """Return the settings of an image with a new seed for each run; as many images are made as the page says."""
     values = {name: value for name, value in wanted.values.items() if name not in ("num_images", "by_class", "seed")}
-    return replace(wanted, values=values | {"new_seed": True}, device=None)
+    return replace(wanted, values={**values, "new_seed": True}, device=None)
 
 
 def branched(wanted: Wanted, kept: Kept) -> Wanted:
     """Return the settings of new images that keep something of another one; `wanted` are the settings of that one."""
-    values = varied(wanted).values | {"kept": kept, "num_images": NUM_BRANCHES, "by_class": False}
-    return replace(varied(wanted), values=values)
+    new = varied(wanted)
+    return replace(new, values={**new.values, "kept": kept, "num_images": NUM_BRANCHES, "by_class": False})
 
 
 def find_checkpoint(recipe: Recipe, catalog: Catalog, uploads: Mapping[str, str], chosen: str | None) -> str | None:

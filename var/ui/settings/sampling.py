@@ -35,7 +35,7 @@ def create_guidance_controls(description: Description | None, values: Mapping[st
 def create_control(name: str, description: Description | None, value: Any) -> Component:
     """Lay out the control of an option: a box, a choice or a slider."""
     said = DECLARATIONS[name]
-    about = {"label": said.title, "info": f"{said.help[0].upper()}{said.help[1:]}."}
+    about: dict[str, Any] = {"label": said.title, "info": f"{said.help[0].upper()}{said.help[1:]}."}
     about["elem_id"] = ELEMENT_IDS.get(name, name.replace("_", "-"))
     if said.is_switch:
         return gr.Checkbox(value, **about)
@@ -112,7 +112,7 @@ def patch_nums_of(description: Description | None) -> tuple[int, ...]:
     return (description.patch_nums if description else ()) or USUAL_PATCH_NUMS
 
 
-def scale_range(description: Description | None) -> dict[str, int]:
+def scale_range(description: Description | None) -> dict[str, Any]:
     """Return the limits of the sliders that name a scale."""
     return {"minimum": 0, "maximum": max(1, len(patch_nums_of(description)) - 1)}
 
