@@ -6,7 +6,7 @@ import numpy
 import pytest
 import torch
 
-from var.sampling.options import SamplingOptions
+from var.sampling.options import DECLARATIONS, SamplingOptions
 
 NUM_CLASSES, NUM_SCALES = 5, 4
 
@@ -59,6 +59,15 @@ def test_broken_rule_is_named(changes, words):
     options = SamplingOptions(**{"class_labels": [0, None], **changes})
     with pytest.raises(ValueError, match=words):
         options.check(NUM_CLASSES, NUM_SCALES)
+
+
+@pytest.mark.parametrize("name", DECLARATIONS)
+def test_what_is_said_of_an_option_keeps_its_rule(name):
+    said = DECLARATIONS[name]
+    assert said.default == getattr(SamplingOptions, name) and said.allows(said.default)
+    assert len(said.suggested) > 1
+    for value in said.suggested:
+        SamplingOptions([0], **{name: value}).check(NUM_CLASSES)
 
 
 @pytest.mark.parametrize("labels", [[0, 4], (0, 4), torch.tensor([0, 4]), numpy.array([0, 4])])

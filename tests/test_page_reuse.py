@@ -273,25 +273,15 @@ def test_a_link_fills_the_controls(visit):
 
 
 def test_a_link_with_unknown_values_gets_a_quiet_message(visit):
-    visitor = visit("?checkpoint=gone.pth&classes=2,99&seed=x")
+    visitor = visit("?checkpoint=gone.pth&classes=dog,99,unicorn,1&images=3,1,1,2&seed=x")
     visitor.wait_for("settings-note", "gone.pth is not in the list")
     note = visitor.text("settings-note")
-    assert "no class 99" in note and "left out: seed" in note
+    assert "no class 99, unicorn" in note and "left out: seed" in note
     assert visitor.text("problem").strip("i \n") == note  # on the right side, too, where it is in sight
     assert visitor.page.get_by_role("alert").count() == 0
-
-
-def test_a_link_takes_names_of_classes_and_keeps_those_that_there_are(visit):
-    visitor = visit("?classes=dog,unicorn,1&images=3,1,2")
-    visitor.wait_for("settings-note", "no class unicorn")
     assert visitor.page.locator("#classes .token").all_inner_texts() == ["Dog · 3", "Bee · 1"]
     assert visitor.page.get_by_label("Images of Dog").input_value() == "3"
     assert visitor.page.get_by_label("Images of Bee").input_value() == "2"
-
-
-def test_a_link_to_settings_of_a_preset_lights_it(visit):
-    visitor = visit("?cfg=1.5&top_p=0.96")
-    visitor.page.locator("#presets label.selected", has_text="Faithful to the paper").wait_for()
 
 
 def test_a_link_leaves_out_a_checkpoint_that_others_do_not_have(visit, tmp_path):

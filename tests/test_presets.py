@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from var.engine.description import Description
-from var.sampling.options import SamplingOptions
+from var.sampling.options import DECLARATIONS, SamplingOptions
 from var.sampling.presets import PRESETS, own_settings
-from var.ui.settings.sampling import presets_of
+from var.ui.settings.sampling import find_preset, limits, matching_preset, presets_of, sampling_values
 
 DESCRIPTION = Description("", ("Ant", "Bee"), 64, 16, "CPU, float32", None)
 
@@ -42,6 +42,19 @@ def test_no_two_presets_are_the_same():
 def test_top_k_is_bounded_by_the_vocabulary():
     assert PRESETS[0].settings(vocab_size=64)["top_k"] == 64
     assert PRESETS[0].settings(vocab_size=4096)["top_k"] == 900
+
+
+def test_settings_of_a_preset_light_it():
+    values = sampling_values(find_preset("faithful", DESCRIPTION), DESCRIPTION)
+    assert matching_preset(values, DESCRIPTION) == "faithful"
+    assert matching_preset(values | {"cfg_scale": 1.6}, DESCRIPTION) is None
+
+
+def test_the_sliders_offer_what_is_allowed_and_the_default():
+    for name, (least, most) in limits(DESCRIPTION).items():
+        said = DECLARATIONS[name]
+        assert said.allows(least, 10) and said.allows(most, 10)
+        assert least <= min(said.default, most) <= most
 
 
 def test_the_settings_of_a_checkpoint_of_its_own_come_first():
