@@ -8,7 +8,7 @@ from var.engine.jobs import Job
 from var.ui.html import loading_line, waiting_line
 from var.ui.listeners import Listeners
 from var.ui.reception import Reception
-from var.ui.runs import DELAYED, Run, TabRuns
+from var.ui.runs import DELAYED, SessionRun, TabRuns
 
 
 class Tab(TabRuns):
@@ -38,7 +38,7 @@ def told(*events):
     tab = Tab(engine, Reception(engine, Listeners()), "status", "problem", "start", "stop")
 
     async def follow():
-        return [updates async for updates in tab.follow(Run(click), None)]
+        return [updates async for updates in tab.follow(SessionRun(click), None)]
 
     return [updates["status"] for updates in asyncio.run(follow()) if isinstance(updates, dict)]
 

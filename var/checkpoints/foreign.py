@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..formats.pickle_objects import Global, StandIn
 from ..formats.tensors import StoredTensor
 from ..text import one_line
-from .foreign_models import BOTH, KINDS, Kind
+from .foreign_models import BOTH, KINDS, ForeignKind
 
 State = Mapping[str, StoredTensor]
 
@@ -61,7 +61,7 @@ def _find_relative(state: State, relative: str) -> str | None:
     )
 
 
-def _sentence(kind: Kind) -> str:
+def _sentence(kind: ForeignKind) -> str:
     return f"The file holds {kind.name}. {kind.next_step}"
 
 
@@ -78,7 +78,7 @@ def _index(entries: Iterable[tuple[str, object]]) -> str:
     return "".join(lines)
 
 
-def _matches(kind: Kind, index: str) -> bool:
+def _matches(kind: ForeignKind, index: str) -> bool:
     signatures = kind.signatures.strip().splitlines()
     return any(all(_has(index, mark) for mark in signature.split()) for signature in signatures)
 

@@ -13,7 +13,7 @@ BOTH = "VAR or VQVAE"
 
 
 @dataclass(frozen=True)
-class Kind:
+class ForeignKind:
     """A kind of weights, and what to do with them.
 
     Args:
@@ -38,7 +38,7 @@ def _own_program(project: str) -> str:
 
 KINDS = (
     # Weights of any model, changed by another program.
-    Kind(
+    ForeignKind(
         "a VAR with LoRA adapters that are not merged",
         "Merge them where it was trained (merge_and_unload of peft), and save its state_dict().",
         """
@@ -47,7 +47,7 @@ KINDS = (
         """,
         relative="VAR",
     ),
-    Kind(
+    ForeignKind(
         "a LoRA, small changes to the weights of another model",
         "Expected whole weights: merge it into its model first. This app takes no LoRA beside a VAR.",
         """
@@ -59,7 +59,7 @@ KINDS = (
         lokr_w1
         """,
     ),
-    Kind(
+    ForeignKind(
         "weights quantized to a few bits (bitsandbytes, GPTQ or the like)",
         "Expected float32, float16 or bfloat16: save the original model's state_dict().",
         """
@@ -70,7 +70,7 @@ KINDS = (
         """,
         relative=BOTH,
     ),
-    Kind(
+    ForeignKind(
         "weights quantized to 8-bit whole numbers by PyTorch (quantize_dynamic or the like)",
         "Expected float32, float16 or bfloat16: save the original model's state_dict() before it is quantized.",
         """
@@ -79,7 +79,7 @@ KINDS = (
         """,
         relative=BOTH,
     ),
-    Kind(
+    ForeignKind(
         "weights in 8-bit floating point with scales beside them",
         "Expected float32, float16 or bfloat16: multiply each by its scale, or save the original state_dict().",
         """
@@ -91,7 +91,7 @@ KINDS = (
         relative=BOTH,
     ),
     # Transformers that grew from VAR: most of its weights are there, and something else.
-    Kind(
+    ForeignKind(
         "HMAR, a VAR with blocks and a head of their own for masked prediction within a scale",
         _own_program("NVlabs/HMAR"),
         """
@@ -101,7 +101,7 @@ KINDS = (
         """,
         relative="VAR",
     ),
-    Kind(
+    ForeignKind(
         "Infinity, a text-to-image model that predicts bits and reads its text by cross-attention",
         _own_program("FoundationVision/Infinity"),
         """
@@ -112,7 +112,7 @@ KINDS = (
         """,
         relative="VAR",
     ),
-    Kind(
+    ForeignKind(
         "HART, a text-to-image model with a diffusion part for what its tokens leave over",
         _own_program("mit-han-lab/hart"),
         """
@@ -121,7 +121,7 @@ KINDS = (
         """,
         relative="VAR",
     ),
-    Kind(
+    ForeignKind(
         "Switti, a text-to-image model with cross-attention to two CLIP encoders",
         _own_program("yandex-research/switti"),
         """
@@ -130,7 +130,7 @@ KINDS = (
         """,
         relative="VAR",
     ),
-    Kind(
+    ForeignKind(
         "STAR, a text-to-image model with cross-attention and rotary positions",
         _own_program("Davinci-XLab/STAR-T2I"),
         """
@@ -139,25 +139,25 @@ KINDS = (
         """,
         relative="VAR",
     ),
-    Kind(
+    ForeignKind(
         "VAR-CLIP, a VAR that takes the CLIP embedding of a text instead of a class",
         _own_program("daixiangzi/VAR-CLIP"),
         "cond_proj.weight noise.weight blocks.*.attn.mat_qkv.weight !class_emb",
         relative="VAR",
     ),
-    Kind(
+    ForeignKind(
         "distilled decoding's one-step model, which takes noise and has a head for continuous tokens",
         _own_program("microsoft/distilled_decoding"),
         "final_layer_conti pos_1LC",
         relative="VAR",
     ),
-    Kind(
+    ForeignKind(
         "M-VAR, a VAR with a Mamba layer in every block",
         _own_program("OliverRensu/MVAR"),
         "pos_1LC blocks.*.mamba",
         relative="VAR",
     ),
-    Kind(
+    ForeignKind(
         "ControlVAR, a VAR that draws an image together with its control map",
         _own_program("lxa9867/ControlVAR"),
         """
@@ -167,7 +167,7 @@ KINDS = (
         """,
         relative="VAR",
     ),
-    Kind(
+    ForeignKind(
         "a VAR with a mixture of experts in its blocks",
         f"It needs the program that trained it. {CHOOSE_VAR}",
         """
@@ -182,7 +182,7 @@ KINDS = (
         """,
         relative="VAR",
     ),
-    Kind(
+    ForeignKind(
         "FlexVAR, which has no embedding of the scale and a grid of positions for any resolution",
         _own_program("jiaosiyu1999/FlexVAR"),
         """
@@ -191,7 +191,7 @@ KINDS = (
         """,
         relative="VAR",
     ),
-    Kind(
+    ForeignKind(
         "a VAR with cross-attention, which takes a text or an image instead of a class",
         f"It needs the program that trained it. {CHOOSE_VAR}",
         """
@@ -201,7 +201,7 @@ KINDS = (
         relative="VAR",
     ),
     # Other models for images that carry an autoencoder, or parts named like VAR's.
-    Kind(
+    ForeignKind(
         "a whole Stable Diffusion or latent diffusion checkpoint",
         CHOOSE_VAR,
         """
@@ -211,7 +211,7 @@ KINDS = (
         diffusion_model.joint_blocks first_stage_model
         """,
     ),
-    Kind(
+    ForeignKind(
         "the diffusion transformer of Stable Diffusion 3, FLUX or the like",
         CHOOSE_VAR,
         """
@@ -220,7 +220,7 @@ KINDS = (
         transformer_blocks.*.attn.add_k_proj
         """,
     ),
-    Kind(
+    ForeignKind(
         "the UNet of a diffusion model, such as Stable Diffusion",
         CHOOSE_VAR,
         """
@@ -228,22 +228,22 @@ KINDS = (
         down_blocks.* up_blocks.* time_embedding.linear_1.weight
         """,
     ),
-    Kind(
+    ForeignKind(
         "MAR, an autoregressive model without tokens, with a diffusion loss",
         _own_program("LTH14/mar"),
         "diffloss.net mask_token encoder_pos_embed_learned",
     ),
-    Kind(
+    ForeignKind(
         "LlamaGen, which predicts the tokens of an image one by one",
         _own_program("FoundationVision/LlamaGen"),
         "tok_embeddings.weight cls_embedding layers.*.attention.wqkv.weight",
     ),
-    Kind(
+    ForeignKind(
         "a VQGAN's transformer (taming-transformers), which predicts the tokens of an image one by one",
         CHOOSE_VAR,
         "tok_emb.weight pos_emb blocks.*.attn.key.weight",
     ),
-    Kind(
+    ForeignKind(
         "a diffusion transformer: DiT, SiT, PixArt or the like",
         CHOOSE_VAR,
         """
@@ -254,7 +254,7 @@ KINDS = (
         """,
     ),
     # Autoencoders: named like VAR's VQVAE, up to the quantizer.
-    Kind(
+    ForeignKind(
         "Infinity's tokenizer, which quantizes to bits instead of a codebook",
         f"It belongs to Infinity, not to VAR. {CHOOSE_VQVAE}",
         """
@@ -263,25 +263,25 @@ KINDS = (
         """,
         relative="VQVAE",
     ),
-    Kind(
+    ForeignKind(
         "HART's tokenizer, with a second decoder for what its tokens leave over",
         f"It belongs to HART, not to VAR. {CHOOSE_VQVAE}",
         "decoder2.conv_in post_quant_conv2",
         relative="VQVAE",
     ),
-    Kind(
+    ForeignKind(
         "the tokenizer of LlamaGen or FlexVAR, which has no scales",
         f"A VAR needs a VQVAE with scales. {CHOOSE_VQVAE}",
         "encoder.conv_blocks decoder.conv_blocks quant_conv",
         relative="VQVAE",
     ),
-    Kind(
+    ForeignKind(
         "an autoencoder in the layout of diffusers, such as Stable Diffusion's VAE",
         f"A VAR needs a VQVAE with scales. {CHOOSE_VQVAE}",
         "encoder.down_blocks decoder.up_blocks",
         relative="VQVAE",
     ),
-    Kind(
+    ForeignKind(
         "a plain VQGAN (taming-transformers or latent diffusion), which has a codebook but no scales",
         f"A VAR needs a VQVAE with scales. {CHOOSE_VQVAE}",
         """
@@ -290,14 +290,14 @@ KINDS = (
         """,
         relative="VQVAE",
     ),
-    Kind(
+    ForeignKind(
         "a KL autoencoder (of latent diffusion, Stable Diffusion or MAR), which has no codebook",
         f"A VAR needs a VQVAE with scales. {CHOOSE_VQVAE}",
         "encoder.conv_in decoder.conv_in encoder.down.*.block !quantize",
         relative="VQVAE",
     ),
     # Models for other things.
-    Kind(
+    ForeignKind(
         "a language model (Llama, GPT or the like)",
         CHOOSE_VAR,
         """
@@ -307,7 +307,7 @@ KINDS = (
         embed_in.weight layers.*.attention.query_key_value.weight
         """,
     ),
-    Kind(
+    ForeignKind(
         "a text encoder (CLIP, T5, BERT or the like)",
         CHOOSE_VAR,
         """
@@ -317,7 +317,7 @@ KINDS = (
         word_embeddings.weight encoder.layer.*.attention
         """,
     ),
-    Kind(
+    ForeignKind(
         "a vision transformer that recognizes images (ViT, DINO, MAE or the like)",
         CHOOSE_VAR,
         """
@@ -327,7 +327,7 @@ KINDS = (
         class_token conv_proj.weight
         """,
     ),
-    Kind(
+    ForeignKind(
         "a convolutional network that recognizes images (ResNet, VGG, Inception or the like)",
         CHOOSE_VAR,
         """
@@ -340,7 +340,7 @@ KINDS = (
         """,
     ),
     # Files around a model, without it.
-    Kind(
+    ForeignKind(
         "the state of an optimizer, without the model",
         "Choose the file of the model that was saved beside it.",
         """

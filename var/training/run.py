@@ -80,12 +80,12 @@ def train(
     """
     processes = join_processes(choose_device(None if options.device == "auto" else options.device).type)
     try:
-        return Run(data_path, folder, options, preset, tokenizer, init, init_tokenizer, processes).finish()
+        return TrainingRun(data_path, folder, options, preset, tokenizer, init, init_tokenizer, processes).finish()
     finally:
         leave_processes()
 
 
-class Run:
+class TrainingRun:
     """One run; see `train`."""
 
     def __init__(

@@ -36,7 +36,7 @@ class RefusedError(Exception):
         self.sentence = sentence
 
 
-class Run:
+class SessionRun:
     """A session's run, from its click on.
 
     Args:
@@ -76,14 +76,14 @@ class TabRuns(ABC):
     ) -> None:
         self.engine, self.reception, self.status, self.problem = engine, reception, status, problem
         self.start, self.stop_button = start, stop_button
-        self._runs: dict[str | None, Run] = {}
+        self._runs: dict[str | None, SessionRun] = {}
 
     @abstractmethod
     def begin(self, data: Updates) -> Updates:
         """Return what the page shows at once, besides the buttons and the status."""
 
     @abstractmethod
-    def make(self, data: Updates, run: Run) -> AsyncIterator[Updates]:
+    def make(self, data: Updates, run: SessionRun) -> AsyncIterator[Updates]:
         """Make what is asked for and show it; raises RefusedError, or one of USER_ERRORS, where that cannot be."""
 
     async def run(self, data: Updates, request: gr.Request) -> AsyncIterator[Updates]:
@@ -93,7 +93,7 @@ class TabRuns(ABC):
         if session in self._runs:  # a second click before the page knew of the first
             yield skip
             return
-        run = self._runs[session] = Run(request)
+        run = self._runs[session] = SessionRun(request)
         try:
             begun = {self.start: gr.update(interactive=False), self.stop_button: gr.update(interactive=True)}
             yield begun | {self.status: waiting_line(0), self.problem: ""} | self.begin(data)
@@ -114,7 +114,7 @@ class TabRuns(ABC):
         yield {self.start: gr.update(interactive=True), self.stop_button: gr.update(interactive=False)} | ended
         yield skip  # Gradio sends what comes last once more, and by then the page may show something else
 
-    async def follow(self, run: Run, order: Order | ComparisonOrder) -> AsyncIterator[Event | Updates]:
+    async def follow(self, run: SessionRun, order: Order | ComparisonOrder) -> AsyncIterator[Event | Updates]:
         """Have an order carried out: what is said of every job as updates, all other events as they are."""
         run.job = self.reception.submit(order, run.request)
         if run.is_stopped:

@@ -25,7 +25,7 @@ from ..history.kept_runs import KeptRun, Source, keep
 from ..history.panel import HistoryPanel
 from ..html import FAILED, STOPPED, error_banner, status_line
 from ..reception import Reception
-from ..runs import RefusedError, Run, TabRuns, Updates
+from ..runs import RefusedError, SessionRun, TabRuns, Updates
 from ..settings.classes import to_labels
 from ..settings.fill import Fill, values_from
 from ..settings.panel import SettingsPanel
@@ -196,7 +196,7 @@ class ComparisonRuns(TabRuns):
         """Forget why images of the comparison before were not made."""
         return {self._panel.failures: "", self._panel.kept: None}
 
-    async def make(self, data: Updates, run: Run) -> AsyncIterator[Updates]:
+    async def make(self, data: Updates, run: SessionRun) -> AsyncIterator[Updates]:
         """Make the images and show them as they come."""
         panel = self._panel
         order = await asyncio.to_thread(self.order_of, data)

@@ -15,7 +15,7 @@ from ..history.kept_runs import KeptRun, keep
 from ..history.panel import HistoryPanel
 from ..html import FAILED, STOPPED, error_banner, finished_line, progress_line, status_line, stopped_line
 from ..reception import Reception
-from ..runs import RefusedError, Run, TabRuns, Updates
+from ..runs import RefusedError, SessionRun, TabRuns, Updates
 from ..settings.classes import choices, to_labels, with_recent
 from ..settings.counters import num_images_of, total_of
 from ..settings.fill import values_from
@@ -131,7 +131,7 @@ class Generation(TabRuns):
         """Let nothing be done with the images before, which give way."""
         return {self._panel.made: None, self._panel.of_link: False} | picked_updates(self._panel, None, None)
 
-    async def make(self, data: Updates, run: Run) -> AsyncIterator[Updates]:
+    async def make(self, data: Updates, run: SessionRun) -> AsyncIterator[Updates]:
         """Make the images and show them as they grow."""
         panel, controls, checkpoint = self._panel, self._settings.controls, self._view.panel
         name, uploads, loading = (data[part] for part in (checkpoint.choice, checkpoint.uploads, checkpoint.loading))
