@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 import ray
 from ray import serve
@@ -41,6 +42,7 @@ APPLICATION = "var"
 # Runs that a worker has at a time, which take turns or share batches; others wait for the first worker that has room.
 RUNS_A_WORKER, RUNS_A_GPU = 4, 16
 WANTED = 0.5  # of these; with more, those that wait included, another worker is started
+MAX_OWN = MAX_WAITING // 4  # runs of one visitor
 MAX_LOST = 3  # workers of one run: what ends each of them is not handed to the next one
 OBJECT_STORE_BYTES = 200_000_000  # of a Ray that is started here; orders and events are small
 ANSWER_SECONDS, CONNECT_SECONDS = 60.0, 5.0
@@ -56,6 +58,7 @@ class RemoteJob(Job):
     """A job that a worker carries out.
 
     Args:
+        visitor: whose it is; "" for nobody's in particular.
         merges: as of `Job`.
 
     Attributes:
@@ -65,8 +68,9 @@ class RemoteJob(Job):
         has_begun: whether a worker has told something of it.
     """
 
-    def __init__(self, *, merges: bool = True) -> None:
+    def __init__(self, visitor: str = "", *, merges: bool = True) -> None:
         super().__init__(merges=merges)
+        self.visitor = visitor
         self.ticket = uuid4().hex
         self.model: tuple[Model, int] | None = None
         self.stream: Any = None
@@ -93,6 +97,7 @@ class RayEngine(ReadingEngine):
         self._handle = start_workers(settings, address, workers, self._max_workers)
         self._guard = threading.Lock()  # of the jobs
         self._jobs: list[RemoteJob] = []  # runs that are not over, the first one first
+        self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by visitor
         self._answers: dict[tuple[Any, ...], Any] = {}
         self._residents: dict[Model, Resident | None] = {}
         self._loop = asyncio.new_event_loop()
@@ -103,10 +108,11 @@ class RayEngine(ReadingEngine):
     def submit(self, order: AnyOrder, visitor: str = "") -> Job:
         """Let a worker carry an order out as soon as one has room for it; see `Engine`."""
         order.check()
-        job = RemoteJob(merges=merges_scales(order))
+        job = RemoteJob(visitor, merges=merges_scales(order))
         with self._guard:
-            if len(self._jobs) >= MAX_WAITING:
-                raise QueueFullError(f"{len(self._jobs)} runs wait already. Try again later.")
+            own = sum(other.visitor == visitor for other in self._jobs) if visitor else 0
+            if len(self._jobs) >= MAX_WAITING or own >= MAX_OWN:
+                raise QueueFullError(f"{own or len(self._jobs)} runs wait already. Try again later.")
             self._jobs.append(job)
         job.tell(Waiting(len(self._jobs) - 1))
         self._begin(self._carry_out(job, Rest(order)))
@@ -149,12 +155,17 @@ class RayEngine(ReadingEngine):
         asyncio.run_coroutine_threadsafe(steps, self._loop)
 
     async def _carry_out(self, job: RemoteJob, rest: Rest) -> None:
-        """Have a run carried out, by one worker after the other where these get lost."""
+        """Have a run carried out, by one worker after the other where these get lost.
+
+        As many runs of a visitor as there are workers are sent to them: whoever asks for more waits for himself.
+        """
         try:
-            for _ in range(MAX_LOST):
-                if await self._follow(job, model_of(rest.order), "run", rest):
-                    return
-                job.tell(WorkerLost())
+            share = self._shares.setdefault(job.visitor or job.ticket, asyncio.Semaphore(self._max_workers))
+            async with share:
+                for _ in range(MAX_LOST):
+                    if await self._follow(job, model_of(rest.order), "run", rest, job.visitor):
+                        return
+                    job.tell(WorkerLost())
             job.tell(Failed(f"{MAX_LOST} workers got lost one after the other with this run. Ask for less."))
         except Exception:
             log.exception("A job failed")

@@ -60,14 +60,18 @@ class Worker:
         self._engine = LocalEngine(settings.folder, settings.device, settings.keep, settings.max_operations)
         self._access = settings.access
         self._jobs: dict[str, Job] = {}
-        self._note_model = serve.multiplexed(max_num_models_per_replica=settings.keep)(note_model)
+        # One, whatever is kept: a worker that Ray knows for several would get all their runs, while others are idle.
+        self._note_model = serve.multiplexed(max_num_models_per_replica=1)(note_model)
 
-    async def run(self, ticket: str, order: AnyOrder, addresses: Mapping[Path, str]) -> AsyncIterator[Event]:
+    async def run(
+        self, ticket: str, order: AnyOrder, visitor: str, addresses: Mapping[Path, str]
+    ) -> AsyncIterator[Event]:
         """Carry an order out; a stream that is cancelled stops the job.
 
         Args:
             ticket: names the job for `stop`.
             order: what to do.
+            visitor: whose it is.
             addresses: on the Hub, of those of its files that are from there.
 
         Yields:
@@ -75,7 +79,7 @@ class Worker:
         """
         await self._note_model(serve.get_multiplexed_model_id())
         try:
-            job = self._engine.submit(await asyncio.to_thread(self._located, order, addresses))
+            job = self._engine.submit(await asyncio.to_thread(self._located, order, addresses), visitor)
         except USER_ERRORS as error:
             yield failed(error, *named_file(order)) or Failed()
             return
@@ -163,5 +167,5 @@ class Worker:
 
 
 async def note_model(model_id: str) -> str:
-    """Let Ray know that this replica has a model; the engine loads it."""
+    """Let Ray know which model this replica used last; the engine loads it."""
     return model_id
