@@ -21,6 +21,7 @@ PICTURE, WIDTH, HEIGHT = "link-preview.jpg", 1200, 630  # what most networks sho
 ALTERNATIVE = "A wall of small images of fruit, vegetables and nuts, each made by the model"
 OF_GRADIO = re.compile(rb"<meta\s+(?:property=\"og:|name=\"twitter:|name=\"description\")[^>]*>\s*")
 HEAD = re.compile(rb"<head[^>]*>")
+MANIFEST = re.compile(rb'href="/manifest.json"')  # as if the page were served at no path of its own
 
 
 class LinkPreview:
@@ -72,6 +73,7 @@ def with_preview(page: bytes, root: str) -> bytes:
         root: address at which the page is, without a slash at its end.
     """
     page, of_gradio = OF_GRADIO.subn(b"", page)
+    page = MANIFEST.sub(f'href="{escape(root)}/manifest.json"'.encode(), page)
     return HEAD.sub(lambda head: head[0] + tags(root).encode(), page, count=1) if of_gradio else page
 
 
