@@ -68,15 +68,37 @@ def wire_settings(
         generate: the buttons that say how many images the settings ask for.
         problem: takes what a link cannot carry, and why an image does not restore settings.
     """
-    controls, catalog = panel.controls, view.catalog
-    where = [view.panel.choice, view.panel.uploads]
+    controls = panel.controls
 
-    def preset_chosen(key: str, name: str | None, uploads: dict[str, str]) -> Updates:
+    def choose_preset(key: str, name: str | None, uploads: dict[str, str]) -> Updates:
         description = view.describe(name, uploads)
         preset = sampling_controls.find_preset(key, description)
         return settings_panel.value_updates(panel, sampling_controls.sampling_values(preset, description))
 
-    def chosen(labels: Sequence[int], num_images: int, note: str = "") -> Updates:
+    def draw_all() -> Updates:
+        """Keep no scales of another image any longer."""
+        return panel.kept.updates(None)
+
+    panel.kept.drop.click(draw_all, None, panel.kept.outputs, **AT_ONCE)
+    where = [view.panel.choice, view.panel.uploads]
+    panel.presets.input(choose_preset, [panel.presets, *where], panel.shown(), **AT_ONCE)
+    for name in option_names():
+        controls[name].input(None, None, [panel.presets], js="() => null", **AT_ONCE)
+    wire_by_scale(panel)
+    wire_class_buttons(panel, view)
+    wire_counts(panel, view, generate)
+    seed = [controls["seed"], controls["new_seed"]]
+    panel.dice.click(lambda: (settings_panel.roll_seed(), False), None, seed, **AT_ONCE)
+    controls["seed"].input(None, None, [controls["new_seed"]], js="() => false", **AT_ONCE)
+    wire_copy(panel, view, problem)
+    wire_restore(panel, view, fill, problem)
+
+
+def wire_class_buttons(panel: SettingsPanel, view: CheckpointView) -> None:
+    """Connect the buttons that choose classes; arguments as of `wire_settings`."""
+    controls = panel.controls
+
+    def choose(labels: Sequence[int], num_images: int, note: str = "") -> Updates:
         """Choose many classes at once, and no more images of each than can be made."""
         fitting = MOST_IMAGES // len(labels)
         updates = {controls["classes"]: list(labels)}
@@ -85,24 +107,37 @@ def wire_settings(
             note = f"{note} {counted_images(fitting)} of each, so that all can be made at a time."
         return updates | {panel.class_note: hint_line(note.strip()) if note else ""}
 
-    def some_classes(count: int | None, num_images: int, name: str | None, uploads: dict[str, str]) -> Updates:
+    def choose_some(count: int | None, num_images: int, name: str | None, uploads: dict[str, str]) -> Updates:
         description = view.describe(name, uploads)
         if description is None:
             return {panel.class_note: ""}
         count = min(max(count or classes.NUM_FIRST_CLASSES, 1), MOST_IMAGES)
-        return chosen(classes.random_choice(description, count), num_images)
+        return choose(classes.random_choice(description, count), num_images)
 
-    def every_class(num_images: int, name: str | None, uploads: dict[str, str]) -> Updates:
+    def choose_all(num_images: int, name: str | None, uploads: dict[str, str]) -> Updates:
         description = view.describe(name, uploads)
         if description is None:
             return {panel.class_note: ""}
         every = classes.offered(description)
         some = every[:MOST_IMAGES]
         note = f"The first {len(some)} of {len(every)}: at most {MOST_IMAGES} images are made at a time."
-        return chosen(some, num_images, note if len(some) < len(every) else "")
+        return choose(some, num_images, note if len(some) < len(every) else "")
 
-    def only_no_class() -> Updates:
+    def choose_none() -> Updates:
         return {controls["classes"]: [classes.NO_CLASS], panel.class_note: ""}
+
+    where = [view.panel.choice, view.panel.uploads]
+    chosen = [controls["classes"], controls["num_images"], controls["by_class"], panel.class_note]
+    some = [panel.random_count, controls["num_images"], *where]
+    panel.random_classes.click(choose_some, some, chosen, **AT_ONCE)
+    panel.all_classes.click(choose_all, [controls["num_images"], *where], chosen, **AT_ONCE)
+    panel.no_class.click(choose_none, None, chosen, **AT_ONCE)
+    controls["classes"].input(None, None, [panel.class_note], js="() => ''", **AT_ONCE)
+
+
+def wire_counts(panel: SettingsPanel, view: CheckpointView, generate: Sequence[gr.Button]) -> None:
+    """Connect the numbers of images with what they are of; arguments as of `wire_settings`."""
+    controls = panel.controls
 
     def count_rows(
         on: bool, chosen: list[int], value: Any, usual: int, name: str | None, uploads: dict[str, str]
@@ -114,25 +149,42 @@ def wire_settings(
         rows = counts.rows(description, chosen, counts.numbers_of(value), usual, counts.typed_in(value))
         return {controls["counts"]: rows}
 
-    def same_count(on: bool, *others: Any) -> Updates:
+    def same_count(on: bool, chosen: list[int], value: Any, *others: Any) -> Updates:
         """The slider sets the number of every class."""
-        chosen, _, *rest = others
-        return count_rows(on, chosen, None, *rest)
+        return count_rows(on, chosen, None, *others)
+
+    asked = [controls[name] for name in ("by_class", "classes", "counts", "num_images")]
+    counted, rows = [*asked, view.panel.choice, view.panel.uploads], [controls["counts"]]
+    controls["by_class"].input(count_rows, counted, rows, **AT_ONCE | LATEST)
+    settled = controls["classes"].change(None, None, None, js=SETTLE, **AT_ONCE)
+    settled.then(count_rows, counted, rows, **AT_ONCE | LATEST)
+    controls["num_images"].input(same_count, counted, rows, **AT_ONCE | LATEST)
+    settled = gr.on([control.change for control in asked], None, None, None, js=SETTLE, **AT_ONCE)
+    of_number = [controls[name] for name in ("classes", "num_images", "by_class", "counts")]
+    settled.then(None, of_number, [*generate], js=COUNT_ON_BUTTONS, **AT_ONCE)
+
+
+def wire_copy(panel: SettingsPanel, view: CheckpointView, problem: gr.HTML) -> None:
+    """Connect the button that copies a link to the settings; arguments as of `wire_settings`."""
+    choice, uploads, kept = view.panel.choice, view.panel.uploads, panel.kept.kept
 
     def link(data: dict[gr.blocks.Block, Any]) -> tuple[str, str, Any]:
-        values = link_values(values_from(data, controls))
-        name = data[view.panel.choice]
-        if data[panel.kept.kept]:
+        values = link_values(values_from(data, panel.controls))
+        name, note = data[choice], ""
+        if data[kept]:
             note = "Link copied, without the kept scales: the PNG of an image carries them, a link cannot."
-            return to_query(name, values), hint_line(note), notice_banner(note)
-        if name in data[view.panel.uploads]:
-            note = f"Link copied, without the checkpoint: {name} is here for this visit alone."
-            return to_query(None, values), hint_line(note), notice_banner(note)
-        return to_query(name, values), hint_line("Link copied."), gr.skip()
+        elif name in data[uploads]:
+            note, name = f"Link copied, without the checkpoint: {name} is here for this visit alone.", None
+        return to_query(name, values), hint_line(note or "Link copied."), notice_banner(note) if note else gr.skip()
 
-    def draw_all() -> Updates:
-        """Keep no scales of another image any longer."""
-        return panel.kept.updates(None)
+    asked = {choice, uploads, kept, *panel.controls.values()}
+    copied = panel.copy_link.click(link, asked, [panel.link, panel.note, problem], **AT_ONCE)
+    copied.then(None, [panel.link], None, js=COPY_LINK, **AT_ONCE)
+
+
+def wire_restore(panel: SettingsPanel, view: CheckpointView, fill: Fill, problem: gr.HTML) -> None:
+    """Connect the field that takes an image made here, for its settings; arguments as of `wire_settings`."""
+    catalog = view.catalog
 
     def read_png(path: str, name: str | None, uploads: dict[str, str]) -> tuple[Wanted | None, str, str, None]:
         try:
@@ -143,37 +195,9 @@ def wire_settings(
         finally:
             catalog.uploads.remove(path)
 
-    panel.kept.drop.click(draw_all, None, panel.kept.outputs, **AT_ONCE)
-    panel.presets.input(preset_chosen, [panel.presets, *where], panel.shown(), **AT_ONCE)
-    for name in option_names():
-        controls[name].input(None, None, [panel.presets], js="() => null", **AT_ONCE)
-    wire_by_scale(panel)
-    counted = [controls[name] for name in ("by_class", "classes", "counts", "num_images")] + where
-    rows = [controls["counts"]]
-    controls["by_class"].input(count_rows, counted, rows, **AT_ONCE | LATEST)
-    settled = controls["classes"].change(None, None, None, js=SETTLE, **AT_ONCE)
-    settled.then(count_rows, counted, rows, **AT_ONCE | LATEST)
-    controls["classes"].input(None, None, [panel.class_note], js="() => ''", **AT_ONCE)
-    controls["num_images"].input(same_count, counted, rows, **AT_ONCE | LATEST)
-    many = [controls["classes"], controls["num_images"], controls["by_class"], panel.class_note]
-    for button, choose_classes, inputs in (
-        (panel.random_classes, some_classes, [panel.random_count, controls["num_images"], *where]),
-        (panel.all_classes, every_class, [controls["num_images"], *where]),
-        (panel.no_class, only_no_class, None),
-    ):
-        button.click(choose_classes, inputs, many, **AT_ONCE)
-    of_number = [controls[name] for name in ("classes", "num_images", "by_class", "counts")]
-    changed = [control.change for control in of_number]
-    settled = gr.on(changed, None, None, None, js=SETTLE, **AT_ONCE)
-    settled.then(None, of_number, [*generate], js=COUNT_ON_BUTTONS, **AT_ONCE)
-    seed = [controls["seed"], controls["new_seed"]]
-    panel.dice.click(lambda: (settings_panel.roll_seed(), False), None, seed, **AT_ONCE)
-    controls["seed"].input(None, None, [controls["new_seed"]], js="() => false", **AT_ONCE)
-    asked = {*where, panel.kept.kept, *controls.values()}
-    copied = panel.copy_link.click(link, asked, [panel.link, panel.note, problem], **AT_ONCE)
-    copied.then(None, [panel.link], None, js=COPY_LINK, **AT_ONCE)
+    asked = [panel.restore, view.panel.choice, view.panel.uploads]
     told = [fill.wanted, panel.note, problem, panel.restore]
-    fill.after(panel.restore.upload(read_png, [panel.restore, *where], told, **AT_ONCE))
+    fill.after(panel.restore.upload(read_png, asked, told, **AT_ONCE))
 
 
 def wire_link(
