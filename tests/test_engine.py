@@ -610,6 +610,7 @@ def test_an_export_is_named_after_its_checkpoint_in_every_script():
     order = ExportOrder("犬/ep 3 (b).pth", Path("a.pth"), dtype="float16")
     assert order.file_name == "犬-ep-3-b-float16.safetensors"
     assert len(ExportOrder("犬" * 200, Path("a.pth")).file_name.encode()) < 100
+    assert ExportOrder("हिन्दी/Ep 1.pth", Path("a.pth")).file_name == "हिन्दी-Ep-1.safetensors"
 
 
 def test_a_run_of_too_many_operations_is_refused(engine, path, tmp_path):

@@ -243,4 +243,5 @@ class TransformerStage:
 
     def samples(self, model: VAR, labels: list[int]) -> list[Image.Image]:
         """An image of each label."""
-        return VARPipeline(model, self.vqvae)(labels, seed=self.options.seed, cfg_scale=SAMPLE_GUIDANCE).images
+        pipeline = VARPipeline(model, self.vqvae)
+        return pipeline(labels, seed=self.options.seed, cfg_scale=SAMPLE_GUIDANCE).pil_images
