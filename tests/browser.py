@@ -15,7 +15,7 @@ from PIL import Image
 
 from var.engine.previews import Previewer
 
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE = 120_000  # milliseconds until a test gives up on the page; machines may be busy
 ALL_THE_TIME = 1e9  # as a budget of previews: all are made

@@ -1,7 +1,9 @@
 """The list of classes of a model with ImageNet's 1000, in a real browser."""
 
+from contextlib import closing
+
 import pytest
-from browser import serve
+from browser import Visitor, serve
 from tiny import tiny_var_config, write_trainer_file
 
 
@@ -13,9 +15,21 @@ def address(tmp_path_factory):
         yield address
 
 
-@pytest.fixture
-def visitor(visit):
-    return visit()
+@pytest.fixture(scope="module")
+def visitor(browser, address):
+    """One for all tests, which leave the classes as they were."""
+    with closing(browser.new_context()) as context:
+        yield Visitor(context.new_page(), address)
+
+
+@pytest.fixture(autouse=True)
+def same_classes(visitor):
+    yield
+    field = visitor.page.locator("#classes input")
+    visitor.choose_classes()
+    field.fill("0, 250, 500, 750")
+    field.press("Enter")
+    wait_until_chosen(visitor, 4)
 
 
 def options(visitor):

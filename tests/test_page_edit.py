@@ -50,10 +50,6 @@ def make(visitor, ending=" images in "):
     visitor.wait_for("edit-status", ending)
 
 
-def problem(visitor):
-    return visitor.page.locator("#edit-problem").get_by_role("alert").inner_text()
-
-
 def painted_share(visitor):
     """Share of the mask that the server would get, 0 to 1."""
     return visitor.page.evaluate(
@@ -109,7 +105,7 @@ def test_kept_scales_vary_the_whole_image(visitor, checkpoint, tmp_path):
     assert visitor.picture(image.get_attribute("src")).tobytes() == expected.tobytes()
 
 
-def test_the_brush_paints_where_it_goes(visitor, tmp_path):
+def test_the_picture_is_painted_with_brush_eraser_and_buttons(visitor, tmp_path):
     upload_picture(visitor, tmp_path)
     box = visitor.page.locator(".painter canvas").bounding_box()
     middle = box["y"] + box["height"] / 2
@@ -120,13 +116,15 @@ def test_the_brush_paints_where_it_goes(visitor, tmp_path):
     assert 0.08 < painted_share(visitor) < 0.12  # 0.6 wide and 0.14 high, with round ends
     paint(visitor, "Undo")
     assert painted_share(visitor) == 0
-
-
-def test_the_eraser_takes_paint_away(visitor, tmp_path):
-    upload_picture(visitor, tmp_path)
+    paint(visitor, "Middle")
+    assert painted_share(visitor) == 0.25
+    paint(visitor, "Invert")
+    assert painted_share(visitor) == 0.75
+    paint(visitor, "Undo")
+    paint(visitor, "Undo")
     paint(visitor, "Left")
+    assert painted_share(visitor) == 0.5
     paint(visitor, "Erase")
-    box = visitor.page.locator(".painter canvas").bounding_box()
     visitor.page.mouse.move(box["x"] + 0.25 * box["width"], box["y"])
     visitor.page.mouse.down()
     visitor.page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + box["height"] - 1, steps=10)
@@ -148,18 +146,14 @@ def test_another_image_leaves_nothing_of_the_one_before(visitor, tmp_path):
     assert visitor.page.locator("#edit-bundle").is_disabled()
 
 
-@pytest.mark.parametrize(("presses", "share"), [(["Left"], 0.5), (["Middle"], 0.25), (["Middle", "Invert"], 0.75)])
-def test_parts_are_painted_by_a_button(visitor, tmp_path, presses, share):
-    upload_picture(visitor, tmp_path)
-    for name in presses:
-        paint(visitor, name)
-    assert painted_share(visitor) == share
-
-
-def test_the_recipe_says_that_the_image_was_edited(visitor, tmp_path):
+def test_an_edited_image_says_so_and_is_in_the_history(visit, tmp_path):
+    visitor = visit(width=1440, height=900)
+    visitor.page.get_by_role("tab", name="Edit").click()
     upload_picture(visitor, tmp_path)
     paint(visitor, "Left")
     make(visitor)
+    source, images = (visitor.page.locator(part).bounding_box() for part in ("#edit-source", "#edit-images"))
+    assert images["x"] >= source["x"] + source["width"] and images["y"] < 500
     visitor.page.locator("#edit-images .thumbnail-lg").first.click()
     with visitor.page.expect_download() as download:
         visitor.page.locator("#edit-download").click()
@@ -167,40 +161,17 @@ def test_the_recipe_says_that_the_image_was_edited(visitor, tmp_path):
     assert from_png(tmp_path / "edited.png").edited
     visitor.page.locator("#restore input[type=file]").set_input_files(tmp_path / "edited.png")
     visitor.wait_for("settings-note", "edited from another image")
-
-
-def test_no_image_gets_a_message(visitor):
-    visitor.page.locator("#edit-generate").click()
-    assert "no image to edit" in problem(visitor)
-
-
-def test_nothing_painted_gets_a_message(visitor, tmp_path):
-    upload_picture(visitor, tmp_path)
-    visitor.page.locator("#edit-generate").click()
-    assert "Nothing is painted" in problem(visitor)
-
-
-def test_a_file_that_is_no_picture_gets_a_message(visitor, tmp_path):
-    (tmp_path / "picture.png").write_bytes(b"not a picture")
-    upload(visitor, tmp_path / "picture.png")
-    assert "picture.png is no picture" in problem(visitor)
-
-
-def test_an_edited_run_is_in_the_history(visitor, tmp_path):
-    upload_picture(visitor, tmp_path)
-    paint(visitor, "Top")
-    make(visitor)
     visitor.page.get_by_role("tab", name="History").click()
     visitor.page.locator("#history .thumbnail-lg").first.click()
     visitor.wait_for("status", "Shown again")
 
 
-def test_results_are_in_sight_beside_the_picture(visit, tmp_path):
-    visitor = visit(width=1440, height=900)
-    visitor.page.get_by_role("tab", name="Edit").click()
+def test_no_image_no_picture_and_nothing_painted_get_a_message(visitor, tmp_path):
+    visitor.page.locator("#edit-generate").click()
+    visitor.wait_for("edit-problem", "no image to edit")
+    (tmp_path / "picture.png").write_bytes(b"not a picture")
+    upload(visitor, tmp_path / "picture.png")
+    visitor.wait_for("edit-problem", "picture.png is no picture")
     upload_picture(visitor, tmp_path)
-    paint(visitor, "Left")
-    make(visitor)
-    source, images = (visitor.page.locator(part).bounding_box() for part in ("#edit-source", "#edit-images"))
-    assert images["x"] >= source["x"] + source["width"]
-    assert images["y"] < 500
+    visitor.page.locator("#edit-generate").click()
+    visitor.wait_for("edit-problem", "Nothing is painted")

@@ -21,16 +21,10 @@ def visitor(visit):
     return visit()
 
 
-def test_says_what_to_do(visitor):
+def test_says_what_to_do_and_shows_nothing_to_look_into(visitor):
     assert "No checkpoint yet. Upload one, or put" in visitor.text("found")
     assert "Choose a checkpoint first" in visitor.text("status")
-
-
-def test_there_is_nothing_to_look_into_or_to_export(visitor):
     assert not any(visitor.page.locator(f"#{part}").is_visible() for part in ("details", "export"))
-
-
-def test_generate_says_what_to_do(visitor):
     visitor.page.locator("#generate").click()
     visitor.wait_for("problem", "No checkpoint yet. Upload one, or put")
     visitor.page.locator("#generate:not([disabled])").wait_for()

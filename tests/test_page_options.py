@@ -33,14 +33,10 @@ def client(address):
     return Client(address, verbose=False)
 
 
-def test_what_is_forbidden_is_not_shown(visit):
-    page = visit().page
-    assert page.locator("#details").is_visible()
-    assert not any(page.locator(f"#{part}").is_visible() for part in ("upload", "hub", "export"))
-
-
-def test_images_are_made_all_the_same(visit):
+def test_what_is_forbidden_is_not_shown_and_images_are_made_all_the_same(visit):
     visitor = visit()
+    assert visitor.page.locator("#details").is_visible()
+    assert not any(visitor.page.locator(f"#{part}").is_visible() for part in ("upload", "hub", "export"))
     visitor.generate()
     assert len(visitor.captions()) == 8
 
