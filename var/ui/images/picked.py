@@ -59,7 +59,6 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, reception:
         reception: takes the orders of films.
         tabs: of the right side.
     """
-    engine = view.engine
 
     def picked(run: KeptRun | None, event: gr.SelectData) -> Updates:
         return picked_updates(panel, run, event.index)
@@ -72,6 +71,29 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, reception:
 
     def vary(run: KeptRun, index: int, name: str | None, uploads: dict[str, str]) -> Wanted:
         return varied(reuse(run, index, name, uploads))
+
+    def branch(
+        run: KeptRun, index: int, film: Film, name: str | None, uploads: dict[str, str], event: gr.EventData
+    ) -> Updates:
+        """Set the page to new images that keep the scales up to the one that is looked at."""
+        wanted = branched(reuse(run, index, name, uploads), film.kept(event.scale))
+        return {fill.wanted: wanted, tabs: gr.Tabs(selected=IMAGES_TAB)}
+
+    panel.gallery.select(picked, [panel.shown], panel.of_picked, **AT_ONCE | EACH)
+    panel.gallery.preview_close(closed, None, panel.of_picked, **AT_ONCE)
+    where = [panel.shown, panel.picked, view.panel.choice, view.panel.uploads]
+    fill.after(panel.reuse.click(reuse, where, [fill.wanted], **AT_ONCE))
+    varied_settings = fill.after(panel.vary.click(vary, where, [fill.wanted], **AT_ONCE))
+    varied_settings.then(None, None, None, js=PRESS_GENERATE % panel.prefix, **AT_ONCE)
+    of_film = [panel.shown, panel.picked, panel.filmed, *where[2:]]
+    branching = fill.after(panel.scrubber.click(branch, of_film, [fill.wanted, tabs], **AT_ONCE))
+    branching.then(None, None, None, js=PRESS_GENERATE % "", **AT_ONCE)
+    wire_film(panel, reception)
+    wire_files(panel)
+
+
+def wire_film(panel: ImagesPanel, reception: Reception) -> None:
+    """Connect the button that shows an image after each of its scales; arguments as of `wire_picked`."""
 
     async def show_scales(
         run: KeptRun | None,
@@ -101,7 +123,7 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, reception:
                     yield {panel.picked_text: picked_html(text)}
                     patch_nums, tokens = event.patch_nums, event.tokens
         finally:
-            engine.stop(job)
+            reception.engine.stop(job)
         if isinstance(event, Failed):
             yield {panel.problem: error_banner(event.sentence or FAILED)}
             return
@@ -127,12 +149,23 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, reception:
             return text
         return text | film_updates(panel, None)
 
-    def branch(
-        run: KeptRun, index: int, film: Film, name: str | None, uploads: dict[str, str], event: gr.EventData
-    ) -> Updates:
-        """Set the page to new images that keep the scales up to the one that is looked at."""
-        wanted = branched(reuse(run, index, name, uploads), film.kept(event.scale))
-        return {fill.wanted: wanted, tabs: gr.Tabs(selected=IMAGES_TAB)}
+    hear_of([panel.scales.click])
+    panel.scales.click(
+        show_scales,
+        [panel.shown, panel.picked, panel.filmed, panel.is_dark, panel.is_narrow],
+        [*panel.of_film, panel.problem, panel.picked_text],
+        js=HOW_IT_LOOKS,
+        **BESIDE,
+    ).then(
+        show_film_of_picked,
+        [panel.shown, panel.picked, panel.filmed],
+        [*panel.of_film, panel.picked_text],
+        **AT_ONCE,
+    ).then(None, None, None, js=SHOW_FILM % panel.prefix, **AT_ONCE)
+
+
+def wire_files(panel: ImagesPanel) -> None:
+    """Connect the buttons that save an image enlarged, and all as a zip; `panel` as of `wire_picked`."""
 
     def enlarge(run: KeptRun, index: int, event: gr.EventData) -> str:
         """Write the image enlarged."""
@@ -155,33 +188,10 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, reception:
             raise gr.Error(GONE) from error
         return path
 
-    hear_of([panel.scales.click])
-    panel.gallery.select(picked, [panel.shown], panel.of_picked, **AT_ONCE | EACH)
-    panel.gallery.preview_close(closed, None, panel.of_picked, **AT_ONCE)
-    where = [panel.shown, panel.picked, view.panel.choice, view.panel.uploads]
-    fill.after(panel.reuse.click(reuse, where, [fill.wanted], **AT_ONCE))
-    varied_settings = fill.after(panel.vary.click(vary, where, [fill.wanted], **AT_ONCE))
-    varied_settings.then(None, None, None, js=PRESS_GENERATE % panel.prefix, **AT_ONCE)
-    panel.scales.click(
-        show_scales,
-        [panel.shown, panel.picked, panel.filmed, panel.is_dark, panel.is_narrow],
-        [*panel.of_film, panel.problem, panel.picked_text],
-        js=HOW_IT_LOOKS,
-        **BESIDE,
-    ).then(
-        show_film_of_picked,
-        [panel.shown, panel.picked, panel.filmed],
-        [*panel.of_film, panel.picked_text],
-        **AT_ONCE,
-    ).then(None, None, None, js=SHOW_FILM % panel.prefix, **AT_ONCE)
-    of_film = [panel.shown, panel.picked, panel.filmed, *where[2:]]
-    branching = fill.after(panel.scrubber.click(branch, of_film, [fill.wanted, tabs], **AT_ONCE))
-    branching.then(None, None, None, js=PRESS_GENERATE % "", **AT_ONCE)
     enlarged = panel.larger.click(enlarge, [panel.shown, panel.picked], [panel.saved], **AT_ONCE)
     enlarged.success(None, [panel.saved], None, js=SAVE_FILE, **AT_ONCE)
-    panel.bundle.click(make_bundle, [panel.shown], [panel.saved], **AT_ONCE).success(
-        None, [panel.saved], None, js=SAVE_FILE, **AT_ONCE
-    )
+    bundled = panel.bundle.click(make_bundle, [panel.shown], [panel.saved], **AT_ONCE)
+    bundled.success(None, [panel.saved], None, js=SAVE_FILE, **AT_ONCE)
 
 
 def wire_history(history: HistoryPanel, panel: ImagesPanel, tabs: gr.Tabs) -> None:
