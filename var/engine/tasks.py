@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 Report = Callable[[int, int], None]  # done, in total
+MAX_SESSIONS = 1000  # of which something is kept
 INTERVAL = 0.25  # seconds between two looks
 
 
@@ -83,11 +85,21 @@ class FewThreads:
             self._running -= 1
 
 
+class BySession(OrderedDict[str | None, Value]):
+    """What is kept of each of the last `MAX_SESSIONS` sessions; nobody tells of the end of those that are invented."""
+
+    def __setitem__(self, session: str | None, value: Value) -> None:
+        super().__setitem__(session, value)
+        self.move_to_end(session)
+        while len(self) > MAX_SESSIONS:
+            self.popitem(last=False)
+
+
 class StopSignals:
     """One stop signal a session, new for each run."""
 
     def __init__(self) -> None:
-        self._signals: dict[str | None, threading.Event] = {}
+        self._signals: BySession[threading.Event] = BySession()
 
     def renew(self, session: str | None) -> None:
         """Begin a run: forget an earlier stop."""

@@ -26,6 +26,7 @@ from .health import PATHS
 from .listeners import Listeners, Listening
 from .options import PageOptions
 from .server_folder import trim
+from .sessions import LeanSessions
 
 API = "/gradio_api/"
 UPLOAD = "upload"
@@ -108,6 +109,7 @@ def guarding(uploads: Uploads, listeners: Listeners, options: PageOptions) -> di
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
+        app.state_holder = LeanSessions(app.get_blocks())
         sweeping = asyncio.create_task(sweep(uploads, app))
         try:
             yield

@@ -14,6 +14,7 @@ from ..engine.choose import Cluster, create_engine
 from ..engine.class_pictures import ClassPictures
 from ..engine.exports import remove_folder
 from ..engine.preload import Preload
+from ..engine.tasks import MAX_SESSIONS
 from ..engine.uploads import GB, UploadLimits, Uploads
 from ..hub.download import OWN_ACCESS
 from .api.endpoints import add_endpoints
@@ -52,8 +53,6 @@ from .theme import create_theme, growing_style, style_sheets
 
 COMPARE_TAB = "compare"
 CLASSES = "pictures-of-classes"  # a folder
-# Sessions whose state is kept, a third of a megabyte each; the one not seen for longest goes first.
-MAX_SESSIONS = 1000
 LOOKING_SECONDS = 0.3  # at the files of the folder before the page is up; the rest is told later
 MAX_EVENTS = 1000  # that wait in Gradio's queue, which would be 1 on ZeroGPU; the line of runs is the engine's
 QUEUE_SECONDS = 0.01  # between two looks at the queue; Gradio's own 0.001 takes a fifth of the speed of two cores

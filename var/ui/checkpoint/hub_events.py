@@ -8,7 +8,7 @@ import gradio as gr
 
 from ...checkpoints.remote import download_checkpoint, peek
 from ...engine.models import Loading
-from ...engine.tasks import CancelledError, FewThreads, Report, StopSignals, Task
+from ...engine.tasks import BySession, CancelledError, FewThreads, Report, StopSignals, Task
 from ...engine.uploads import GB
 from ...errors import USER_ERRORS, error_text
 from ...hub.addresses import parse_address
@@ -26,6 +26,7 @@ from .view import CheckpointView
 HUB_QUEUE = "hub"
 MAX_DOWNLOADS = 2  # at a time
 MAX_LOOKS = 2  # into files on the Hub, at a time
+MAX_ASKED = 2_000  # characters of an address
 MAX_WAITING = 20  # sessions that wait for a look
 MAX_ASKED = 1000  # sessions of which is known what stands in their field
 
@@ -42,7 +43,7 @@ def wire_hub(blocks: gr.Blocks, panel: HubPanel, view: CheckpointView, options: 
     access = access_of(options)
     signals = StopSignals()
     lookers = FewThreads(MAX_LOOKS, MAX_WAITING)
-    asked: dict[str | None, str | None] = {}  # what stands in each session's field
+    asked: BySession[str | None] = BySession()  # what stands in each session's field
 
     def begin(request: gr.Request) -> Updates:
         signals.renew(request.session_hash)
@@ -105,7 +106,7 @@ def wire_hub(blocks: gr.Blocks, panel: HubPanel, view: CheckpointView, options: 
     def tell(text: str | None, request: gr.Request) -> str:
         """Say at once what is known of a model."""
         asked.pop(request.session_hash, None)
-        asked[request.session_hash] = text
+        asked[request.session_hash] = text and text[:MAX_ASKED]
         if len(asked) > MAX_ASKED:
             del asked[next(iter(asked))]
         return about_html(text)
@@ -118,7 +119,7 @@ def wire_hub(blocks: gr.Blocks, panel: HubPanel, view: CheckpointView, options: 
             looked = look_html(await lookers.run(lambda: peek(text or "", access)))
         except USER_ERRORS as error:
             looked = f"<p>{escape(error_text(error))}</p>"
-        is_latest = asked.get(request.session_hash) == text
+        is_latest = asked.get(request.session_hash) == (text and text[:MAX_ASKED])
         return {panel.about: about_html(text, looked) if is_latest else gr.skip()}
 
     panel.model.change(tell, [panel.model], [panel.about], **AT_ONCE).then(

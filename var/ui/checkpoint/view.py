@@ -11,6 +11,7 @@ from ...engine.description import Description
 from ...engine.engine import Engine
 from ...engine.events import Ready
 from ...engine.models import Loading
+from ...engine.tasks import BySession
 from ..html import error_banner
 from ..runs import Updates
 from .panel import (
@@ -57,7 +58,7 @@ class CheckpointView:
     def __init__(self, catalog: Catalog, engine: Engine, panel: CheckpointPanel, followers: Sequence[Follower]) -> None:
         self.catalog, self.engine, self.panel = catalog, engine, panel
         self._followers = followers
-        self._asked: dict[str | None, _Ask] = {}
+        self._asked: BySession[_Ask] = BySession()
         self.session = [panel.uploads, panel.loaded, panel.loading]
         self.outputs = [panel.choice, panel.upload, panel.found, panel.problem, panel.offer, panel.details_group]
         self.outputs += [panel.details, panel.weights, panel.heads, panel.precision, panel.version, panel.refused]
