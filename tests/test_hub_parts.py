@@ -19,6 +19,7 @@ import json, sys
 from var.checkpoints.remote import download_checkpoint, peek
 from var.errors import CheckpointError
 from var.hub import partial, remote
+from var.hub.download import Access
 partial.MAX_HEADER_BYTES = remote.MAX_HEADER_BYTES = 1_000_000  # less than the weights that come
 for line in sys.stdin:
     kind, source = json.loads(line)
@@ -29,7 +30,8 @@ for line in sys.stdin:
             answer = found and {"summary": found.checkpoint.summary(), "scan": found.scan,
                                 "download": found.download_bytes}
         else:
-            path = download_checkpoint(source, lambda done, total: told.append((done, total)))
+            access = Access(anonymous=kind == "stranger")
+            path = download_checkpoint(source, lambda done, total: told.append((done, total)), access)
             answer = {"path": str(path), "first": told[:1], "last": told[-1:]}
     except CheckpointError as error:
         answer = {"error": str(error)}
@@ -104,6 +106,8 @@ def test_what_came_is_found_without_network(server, client, home, trainer_file, 
     assert client.ask(["download", f"hf://{name}/a.pth"])["path"] == path
     assert client.ask(["peek", f"hf://{name}/a.pth"]) is None  # the local file says more
     assert server.requests == []
+    assert client.ask(["stranger", f"hf://{name}/a.pth"])["path"] == path  # whom the Hub would hand it out, too
+    assert server.requests and server.transfers() == []
 
 
 def test_broken_download_goes_on_with_what_is_missing(server, client, home, trainer_file, name):
@@ -166,13 +170,14 @@ def test_a_look_tells_what_it_is_by_few_requests_and_leaves_nothing(server, clie
     assert sorted(home.rglob("*")) == files
 
 
-def test_what_is_no_checkpoint_is_refused_before_it_comes(server, client, tmp_path, name):
+def test_what_is_no_checkpoint_is_refused_before_it_comes(server, client, home, tmp_path, name):
     torch.save({"weight": torch.zeros(4_000_000)}, tmp_path / "a.pth")
     server.repos[name] = HubRepo({"a.pth": (tmp_path / "a.pth").read_bytes()})
     for kind in ("peek", "download"):
         server.requests.clear()
         assert f"hf://{name}/a.pth: " in client.ask([kind, f"hf://{name}/a.pth"])["error"]
         assert asked_bytes(server.transfers()) < 1_000_000
+    assert not list(home.rglob(f"*{name.partition('/')[2]}*/**/*.incomplete*"))
 
 
 def test_inspect_says_it_without_a_download(server, trainer_file, name, tmp_path):

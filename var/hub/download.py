@@ -217,6 +217,11 @@ def _fetch(
     cached = [_cached(address, path) if _may_take_cached(address, path, access) else None for path in paths]
     found = {path: file for path, file in zip(paths, cached, strict=True) if file is not None}
     wanted = {path: file_metadata(replace(address, path=path), access) for path in paths if path not in found}
+    for path, metadata in list(wanted.items()):  # for those who had to ask the Hub first
+        there = cached_partial(replace(address, path=path, revision=metadata.commit_hash))
+        if there is not None:
+            found[path] = there
+            del wanted[path]
     with ExitStack() as stack:
         parts: dict[str, PartialFile] = {}
         for path, metadata in wanted.items():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import CheckpointError
 from ..formats.atomic import write_atomically
 from ..formats.tensors import Member, TensorFile
 from .addresses import HubAddress
@@ -85,7 +86,11 @@ class PartialFile:
             done += number
             report(done)
 
-        self.file.bring(self.wanted.spans, add)
+        try:
+            self.file.bring(self.wanted.spans, add)
+        except NoRangesError:
+            _discard(self.file)
+            raise
         self.file.close()
         path = self.file.path
         _note(path).unlink(missing_ok=True)
@@ -121,11 +126,13 @@ def partial_file(
             wanted = choose(file)
         except NoRangesError:
             wanted = None
+        except CheckpointError:
+            _discard(file)
+            raise
         if wanted is not None:
             wanted = Wanted(joined(wanted.spans, GAP), wanted.members)
         if wanted is None or total(wanted.spans) > MAX_SHARE * file.size:
-            path.unlink(missing_ok=True)
-            _note(path).unlink(missing_ok=True)
+            _discard(file)
             yield None
             return
         yield PartialFile(file, wanted, target)
@@ -162,6 +169,13 @@ def _folder(address: HubAddress) -> Path:
 
 def _target(address: HubAddress, commit: str) -> Path:
     return _folder(address) / "snapshots" / commit / (address.path or "")
+
+
+def _discard(file: RangedFile) -> None:
+    """Leave nothing of a file that does not come in parts."""
+    file.close()
+    file.path.unlink(missing_ok=True)
+    _note(file.path).unlink(missing_ok=True)
 
 
 def _note(path: Path) -> Path:
