@@ -16,7 +16,7 @@ from PIL import Image
 from tiny import write_trainer_file
 
 from var.ui import guard
-from var.ui.guard import MAX_BODY, allowed_hosts, names_an_address
+from var.ui.guard import MAX_BODY, allowed_hosts, names_an_address, visitor_behind
 from var.ui.options import PageOptions, read_options
 
 LOCAL = {"localhost", "127.0.0.1", "::1"}
@@ -51,6 +51,20 @@ def test_hosts_that_a_server_answers_to(options, expected):
 )
 def test_an_address_in_place_of_a_file_is_seen(value, is_address):
     assert names_an_address(value) == is_address
+
+
+@pytest.mark.parametrize(
+    ("said", "proxies", "expected"),
+    [
+        (["203.0.113.7"], 0, None),
+        (["10.9.9.9, 203.0.113.7"], 1, "203.0.113.7"),
+        (["10.9.9.9, 203.0.113.7", "10.0.0.1"], 2, "203.0.113.7"),
+        (["203.0.113.7"], 2, None),
+        ([], 1, None),
+    ],
+)
+def test_a_visitor_is_whom_the_outermost_known_proxy_asks_for(said, proxies, expected):
+    assert visitor_behind(said, proxies) == expected
 
 
 @pytest.fixture(scope="module")

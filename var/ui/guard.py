@@ -47,10 +47,12 @@ class Guard:
         app: what comes after it.
         uploads: takes what is uploaded.
         hosts: names that the server answers to, see `allowed_hosts`; None for any.
+        proxies: how many stand before the server, see `visitor_behind`.
     """
 
-    def __init__(self, app: ASGIApp, uploads: Uploads, hosts: frozenset[str] | None) -> None:
+    def __init__(self, app: ASGIApp, uploads: Uploads, hosts: frozenset[str] | None, proxies: int = 0) -> None:
         self.app = app
+        self.proxies = proxies
         self.uploads = uploads
         self.hosts = hosts
 
@@ -58,6 +60,9 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+        visitor = visitor_behind(Headers(scope=scope).getlist("x-forwarded-for"), self.proxies)
+        if visitor is not None:
+            scope = {**scope, "client": (visitor, 0)}
         refused = self.refuse(scope)
         if refused is not None:
             await refused(scope, receive, send)
@@ -118,7 +123,10 @@ def guarding(uploads: Uploads, listeners: Listeners, options: PageOptions) -> di
             uploads.remove_all()
 
     hosts = allowed_hosts(options.host, options.allowed_host, options.root_path)
-    before = [Middleware(Guard, uploads=uploads, hosts=hosts), Middleware(Listening, listeners=listeners)]
+    before = [
+        Middleware(Guard, uploads=uploads, hosts=hosts, proxies=options.proxies),
+        Middleware(Listening, listeners=listeners),
+    ]
     return {"middleware": before, "lifespan": lifespan}
 
 
@@ -168,6 +176,19 @@ def share_host(scope: Scope) -> set[str]:
     """Return the name of the public link, once there is one."""
     blocks = getattr(scope.get("app"), "blocks", None)
     return {host_name(blocks.share_url)} if getattr(blocks, "share_url", None) else set()
+
+
+def visitor_behind(said: Sequence[str], proxies: int) -> str | None:
+    """Return for whom the outermost of so many proxies asks; None for no proxies, or where fewer have said it.
+
+    Each adds the address that it was asked from at the end; what stands before, anybody may have written.
+
+    Args:
+        said: the headers X-Forwarded-For.
+        proxies: how many are known to add to it.
+    """
+    addresses = [address.strip() for address in ",".join(said).split(",")]
+    return addresses[-proxies] or None if 0 < proxies <= len(addresses) else None
 
 
 def asked_path(scope: Scope) -> str:

@@ -47,6 +47,9 @@ class PageOptions:
     allowed_host: tuple[str, ...] = option(
         (), "further names under which browsers may reach the server, separated by commas", kind=str, metavar="NAME"
     )
+    proxies: int = option(
+        0, "proxies before the server that add to X-Forwarded-For for whom they ask", metavar="N", least=0
+    )
     checkpoints: Path = option(default_folder(), "checkpoints folder", kind=Path, metavar="DIR")
     cache: Path = option(
         default_cache(),
