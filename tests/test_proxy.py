@@ -69,6 +69,7 @@ def address(tmp_path_factory):
         proxy.target = target.rstrip("/")
         yield f"{address}/"
     proxy.shutdown()
+    assert proxy.missed == []  # nothing of the page asked for anything beside its path
 
 
 def test_all_that_the_page_names_is_below_its_path(address):
@@ -83,3 +84,14 @@ def test_all_that_the_page_names_is_below_its_path(address):
 @pytest.mark.parametrize("path", ["manifest.json", "health", "health/ready", "config", "theme.css"])
 def test_what_is_served_below_the_path(address, path):
     assert httpx.get(f"{address}{path}").is_success
+
+
+def test_images_are_made_and_shown_there(visit, address):
+    visitor = visit()
+    visitor.generate()
+    sources = visitor.page.locator("#images img").evaluate_all("images => images.map(image => image.src)")
+    assert sources and all(source.startswith((address, "data:")) for source in sources)
+    for source in sources:
+        if source.startswith(address):
+            found = httpx.get(source)
+            assert found.is_success and found.headers["content-type"].startswith("image/"), source
