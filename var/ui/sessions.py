@@ -36,7 +36,7 @@ class LeanSessions(StateHolder):
     """
 
     def __init__(self, blocks: gr.Blocks) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # Gradio gives it no types
         self.set_blocks(blocks)
 
     def __getitem__(self, session_id: str) -> SessionState:
