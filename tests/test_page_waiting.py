@@ -224,7 +224,7 @@ def test_a_checkpoint_is_looked_into_while_somebody_computes(visit, other_run, c
 
 def test_calls_of_sessions_that_nobody_has_leave_the_line(visit, address, other_run, monkeypatch):
     monkeypatch.setattr(listeners, "LOOK_SECONDS", 0.1)
-    visitor, values = visit(), [[1], "", 1, 0, 4, 900, 0.95, False, 1, "ramp", 0, 0]
+    visitor, values = visit(), [[1], "", 1, 0, 4, 900, 0.95, False, 1, "ramp", 0, 0, None, 0]
     for _ in range(3):
         assert visitor.page.request.post(f"{address}gradio_api/call/generate", data={"data": values}).ok
     visitor.page.locator("#generate").click()
