@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from hub_spaces import COMMIT, HubSpace, SpacesHandler
+from hub_spaces import COMMIT, HubFiles, HubSpace, SpacesHandler
 
 PROJECT = Path(__file__).resolve().parent.parent
 LARGE = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")  # kept outside git, on the host for large files
@@ -36,11 +36,10 @@ for line in sys.stdin:
 
 
 @dataclass
-class HubRepo:
-    """A repository: its files, who may read it, and what goes wrong with it.
+class HubRepo(HubFiles):
+    """A repository of a model: its files, who may read it, and what goes wrong with it.
 
     Args:
-        files: path and content.
         error_code: the Hub's code for a repository that it does not hand out, such as "GatedRepo".
         status: HTTP status that comes with it; alone, that of a fault of the server.
         claimed_size: the size that it announces in place of the true one.
@@ -50,7 +49,6 @@ class HubRepo:
         scan: what the Hub says that its scan found, as its API has it.
     """
 
-    files: dict[str, bytes] = field(default_factory=dict)
     error_code: str | None = None
     status: int | None = None
     claimed_size: int | None = None
@@ -72,7 +70,7 @@ class HubServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repos: dict[str, HubRepo] = {}
         self.spaces: dict[str, HubSpace] = {}
-        self.large: dict[str, bytes] = {}  # what was sent of Spaces' large files, by its SHA-256
+        self.large: dict[str, bytes] = {}  # what was sent of large files, by its SHA-256
         self.requests: list[tuple[str, str, str | None, bool]] = []  # method, path, range, whether with a token
         self.released = threading.Event()
 
@@ -148,6 +146,7 @@ def hub_environment(endpoint: str, home: Path) -> dict[str, str]:
 class _Handler(SpacesHandler, BaseHTTPRequestHandler):
     server: HubServer
     protocol_version = "HTTP/1.1"
+    new_model = HubRepo
 
     def do_HEAD(self) -> None:  # noqa: N802  (the name that http.server asks for)
         self._answer()
@@ -156,7 +155,7 @@ class _Handler(SpacesHandler, BaseHTTPRequestHandler):
         self._answer()
 
     def do_POST(self) -> None:  # noqa: N802
-        if self.path.startswith("/api/models/"):
+        if "/paths-info/" in self.path:
             self._answer()
         else:
             super().do_POST()
@@ -191,9 +190,13 @@ class _Handler(SpacesHandler, BaseHTTPRequestHandler):
             return self._refuse(404, "RevisionNotFound")
         if path.startswith("/api/") and "paths-info" in parts:
             return self._send_infos(repo)
+        if path.startswith("/api/") and "tree" in parts:
+            return self.send_tree(repo)
         if path.startswith("/api/"):
             siblings = [{"rfilename": file} for file in repo.files]
-            return self._send(json.dumps({"id": name, "sha": COMMIT, "siblings": siblings}).encode())
+            return self._send(
+                json.dumps({"id": name, "sha": COMMIT, "private": repo.private, "siblings": siblings}).encode()
+            )
         return self._resolve(name, repo, "/".join(parts[4:]))
 
     def _send_infos(self, repo: HubRepo) -> None:
@@ -239,8 +242,8 @@ class _Handler(SpacesHandler, BaseHTTPRequestHandler):
         self.wfile.flush()
         self.close_connection = start + cut < end
 
-    def _send(self, content: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(200)
+    def _send(self, content: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
+        self.send_response(status)
         for key, value in (headers or {}).items():
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(content)))

@@ -287,7 +287,7 @@ def test_a_stranger_gets_neither_the_rest_of_the_disk_nor_what_the_hub_does_not_
             assert "the disk of" in client.ask(["big/model/a.pth", True, 10**18])["error"]
             hub.repos["own/model"] = HubRepo({"a.pth": b"weights"})
             assert "path" in client.ask(["own/model/a.pth", False, None])
-            hub.repos["own/model"] = HubRepo({}, "RepoNotFound", 401)  # for everybody but its owner
+            hub.repos["own/model"] = HubRepo(error_code="RepoNotFound", status=401)  # for everybody but its owner
             hub.requests.clear()
             assert "no such repository" in client.ask(["own/model/a.pth", True, None])["error"]
             assert not any(with_token for *_, with_token in hub.requests)

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import subprocess
 import sys
 from argparse import Namespace
@@ -127,8 +128,8 @@ def test_a_missing_argument_is_two_lines_that_name_it(name, capsys):
         main([name])
     usage, problem = capsys.readouterr().err.splitlines()
     assert caught.value.code == 2
-    _, missing = problem.split("the following arguments are required: ")
-    for argument in missing.split(", "):
+    missing = re.search("arguments are required: (.*)|one of the arguments (.*) is required", problem)
+    for argument in re.split("[, ]+", missing[1] or missing[2]):
         assert any(way in usage for way in argument.split("/"))
 
 

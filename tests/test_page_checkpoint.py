@@ -299,7 +299,7 @@ def download(visitor: Visitor, address: str) -> None:
 @pytest.mark.parametrize(
     ("repo", "message"),
     [
-        (HubRepo({"a.pth": b"x"}, "GatedRepo", 403), "asks the Hub without an account"),
+        (HubRepo({"a.pth": b"x"}, error_code="GatedRepo", status=403), "asks the Hub without an account"),
         (HubRepo({"a.pth": b"x"}, claimed_size=10**9), "at most 20 MB are allowed"),
         (None, "no such repository"),
     ],

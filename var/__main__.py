@@ -22,7 +22,7 @@ COMMANDS = {
     "edit": "make a part of an image anew",
     "train": "train a tokenizer and a transformer on a folder of images",
     "evaluate": "measure a checkpoint against a folder of images",
-    "push": "put this demo on the Hugging Face Hub as a Space",
+    "push": "put a checkpoint, or this demo as a Space, on the Hugging Face Hub",
     "bench": "measure speed and memory on this machine",
     "bench load": "measure how fast a trainer's file loads, beside the reference's recipe",
 }

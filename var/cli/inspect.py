@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from typing import Any
 
 from ..checkpoints.checkpoint import read_checkpoint
 from ..checkpoints.folder import resolve
@@ -72,21 +73,7 @@ def _checkpoint_lines(report: dict) -> list[tuple[str, str]]:
         lines.append(("place", report["origin"]))
     if report["weights"] is not None:
         lines.append(("", WEIGHTS[report["weights"]]))
-    lines += [*_pickle_lines(report), *_model_lines(report)]
-    if report["num_classes"] is not None:
-        names = report["class_names"]
-        shown = (
-            "without names" if names is None else f"names from {report['class_names_from']}: {_few(names, SHOWN_NAMES)}"
-        )
-        lines.append(("classes", f"{report['num_classes']}, {shown}"))
-        trained = report["trained_classes"]
-        if trained is not None:
-            lines.append(("", f"{len(trained)} of them look trained: {_few(list(map(str, trained)), SHOWN_NAMES)}"))
-    if report["operations"] is not None:
-        lines.append(("image", f"about {format_operations(report['operations'])} operations, with guidance"))
-    training = report["training"]
-    if "epoch" in training or "iter" in training:
-        lines.append(("trained", ", ".join(f"{key} {training[key]}" for key in ("epoch", "iter") if key in training)))
+    lines += [*_pickle_lines(report), *model_lines(report)]
     lines += [("warning", warning) for warning in report["warnings"]]
     usable = "yes" if report["usable"] else "no"
     if report["usable"] and report["hub"] is not None:
@@ -111,7 +98,12 @@ def _pickle_lines(report: dict) -> list[tuple[str, str]]:
     return lines
 
 
-def _model_lines(report: dict) -> list[tuple[str, str]]:
+def model_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is said of both models, the classes and the training: the name of each line, and what it says.
+
+    Args:
+        report: by `describe`. A line without a name goes on with the one before.
+    """
     lines = []
     var, vqvae = report["var"], report["vqvae"]
     if var is not None:
@@ -137,6 +129,20 @@ def _model_lines(report: dict) -> list[tuple[str, str]]:
         lines.append(("VQVAE", f"not in the file; {report['vqvae_file']} fits"))
     else:
         lines.append(("VQVAE", "not in the file, and none that fits was found nearby; images need one (--vae FILE)"))
+    if report["num_classes"] is not None:
+        names = report["class_names"]
+        shown = (
+            "without names" if names is None else f"names from {report['class_names_from']}: {_few(names, SHOWN_NAMES)}"
+        )
+        lines.append(("classes", f"{report['num_classes']}, {shown}"))
+        trained = report["trained_classes"]
+        if trained is not None:
+            lines.append(("", f"{len(trained)} of them look trained: {_few(list(map(str, trained)), SHOWN_NAMES)}"))
+    if report["operations"] is not None:
+        lines.append(("image", f"about {format_operations(report['operations'])} operations, with guidance"))
+    training = report["training"]
+    if "epoch" in training or "iter" in training:
+        lines.append(("trained", ", ".join(f"{key} {training[key]}" for key in ("epoch", "iter") if key in training)))
     return lines
 
 

@@ -15,7 +15,7 @@ from ..pipeline import VARPipeline
 from ..text import printable
 
 
-def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+def add_reading_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Declare what a file leaves open: which of its two sets of weights, and the heads of some transformers."""
     parser.add_argument(
         "--weights", choices=("ema", "raw"), help="which weights, where the checkpoint has both (default: ema)"

@@ -1,31 +1,64 @@
-"""`python -m var push`: put this program on the Hugging Face Hub as a Space."""
+"""`python -m var push`: put a checkpoint with its card, or this program as a Space, on the Hugging Face Hub."""
 
 import argparse
+import re
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from ..checkpoints.box import BOXED_MODEL
-from ..hub.push import CARD, check_space, push_space, space_card
-from ..text import format_bytes
+from ..checkpoints.box import BOXED_MODEL, default_folder
+from ..checkpoints.checkpoint import read_checkpoint
+from ..checkpoints.export import export_safetensors
+from ..checkpoints.pair import open_pair
+from ..checkpoints.report import find_problem
+from ..device import DTYPES
+from ..hub.addresses import HubAddress
+from ..hub.push import CARD, check_repo, check_token, push_model, push_space, space_card
+from ..text import file_name_part, format_bytes, printable
+from .export import known_class_names
+from .model_arguments import DownloadBar, add_reading_arguments
+from .model_card import model_card
 
-USAGE = "--space OWNER/NAME [options]"
+USAGE = "(FILE OWNER/NAME | --space OWNER/NAME) [options]"
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("app.py", CARD, "requirements.txt", "LICENSE", "checkpoints/README.md")
 PUBLIC = "VAR_PUBLIC"
+OF_SPACES = ("checkpoint", "variable")  # arguments that go with --space alone,
+OF_CHECKPOINTS = ("vae", "weights", "num_heads", "dtype", "license", "overwrite")  # and with FILE alone
+ENDINGS = re.compile(r"(\.(pth|pt|ckpt|bin|safetensors|index|json|pkl|tar))+$", re.IGNORECASE)
+MAX_NAME_BYTES = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    either = parser.add_mutually_exclusive_group(required=True)
+    either.add_argument("file", nargs="?", metavar="FILE", help="the checkpoint")
     parser.add_argument(
-        "--space",
-        required=True,
+        "repo",
+        nargs="?",
         metavar="OWNER/NAME",
-        help="the Space; made if it is not there, else brought up to date",
+        help="the model repository that gets its weights, as `export` writes them, and a card; made if it is not there",
     )
-    parser.add_argument("--private", action="store_true", help="a Space that is made is seen by its owners alone")
-    parser.add_argument(
+    either.add_argument(
+        "--space",
+        metavar="OWNER/NAME",
+        help="instead: the Space that gets this demo; made if it is not there, else brought up to date",
+    )
+    parser.add_argument("--private", action="store_true", help="what is made is seen by its owners alone")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
+    of_checkpoints = parser.add_argument_group("with FILE")
+    of_checkpoints.add_argument(
+        "--vae", metavar="FILE", help="the VQVAE, where the checkpoint has none (default: one that fits, nearby)"
+    )
+    add_reading_arguments(of_checkpoints)
+    of_checkpoints.add_argument("--dtype", choices=DTYPES, help="precision of the weights (default: as they are)")
+    of_checkpoints.add_argument("--license", metavar="NAME", help="for the card, by the Hub's short name, such as mit")
+    of_checkpoints.add_argument("--overwrite", action="store_true", help=f"replace a {CARD} that is there already")
+    of_spaces = parser.add_argument_group("with --space")
+    of_spaces.add_argument(
         "--checkpoint", action="append", default=[], type=Path, metavar="FILE", help="a checkpoint that comes along"
     )
-    parser.add_argument(
+    of_spaces.add_argument(
         "--variable",
         action="append",
         default=[],
@@ -33,12 +66,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"an option of the server, such as VAR_PRELOAD=hf://owner/repo/path; a Space that is made and not private "
         f"has {PUBLIC}=1 unless it is named",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and ask the Hub nothing")
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command; raises FileNotFoundError or ValueError for bad input, and where the Hub refuses."""
-    repo, variables = check_space(args.space), read_variables(args.variable)
+    is_space = args.space is not None
+    for name in OF_CHECKPOINTS if is_space else OF_SPACES:
+        if getattr(args, name):
+            option, way = name.replace("_", "-"), "FILE OWNER/NAME" if is_space else "--space OWNER/NAME"
+            raise ValueError(f"--{option} goes with {way} alone. Leave it out.")
+    if is_space:
+        _push_space(args)
+    elif args.repo is None:
+        raise ValueError(f"{args.file}: where to? Give OWNER/NAME after it, such as me/var-demo.")
+    else:
+        _push_checkpoint(args)
+
+
+def _push_checkpoint(args: argparse.Namespace) -> None:
+    repo = check_repo(args.repo)
+    if not args.dry_run:
+        check_token(repo)
+    pair = open_pair(
+        args.file, args.vae, [default_folder()], args.weights, progress=DownloadBar(), num_heads=args.num_heads
+    )
+    print(f"read {pair.checkpoint.path}: {pair.checkpoint.summary()}")
+    if pair.vae is not None and pair.vae_found:
+        print(f"took the VQVAE of {pair.vae.path}, which fits")
+    for warning in pair.warnings:
+        print(f"{printable(args.file)}: {warning}", file=sys.stderr)
+    for checkpoint in filter(None, (pair.checkpoint, pair.vae)):
+        problem = find_problem(checkpoint)
+        if problem is not None:  # what is sent is to make images
+            raise problem
+    name = file_name_part(ENDINGS.sub("", pair.checkpoint.path.name), MAX_NAME_BYTES, "._", keep_case=True)
+    path = f"{name or 'model'}.safetensors"
+    address = HubAddress(repo, path)
+    with TemporaryDirectory(prefix="var-push-") as folder:
+        out = Path(folder) / path
+        names = known_class_names(pair.checkpoint)
+        exported = export_safetensors(pair.checkpoint, out, pair.vae, DTYPES.get(args.dtype), names)
+        card = model_card(read_checkpoint(out), address, args.license)
+        size = format_bytes(exported.num_bytes[0])
+        if args.dry_run:
+            print(card)
+            print(f"{path}, {size}, and this {CARD}, where there is none yet, would go to {repo}")
+            return
+        place, sent_card = push_model(repo, path, out, card, private=args.private, overwrite_card=args.overwrite)
+    print(f"sent {path}, {size}{f', and {CARD}' if sent_card else ''}: {place}")
+    if not sent_card:
+        print(f"the {CARD} that is there stays as it is; --overwrite replaces it")
+    print(f"it opens as {address}")
+
+
+def _push_space(args: argparse.Namespace) -> None:
+    repo, variables = check_repo(args.space), read_variables(args.variable)
     files = space_files(ROOT, args.checkpoint)
     first = {} if args.private else {PUBLIC: "1"}
     card = space_card(files[CARD].read_text(encoding="utf-8"), repo)
