@@ -18,6 +18,7 @@ from var import VARPipeline
 from var.comparing.axes import Axis
 from var.comparing.comparison import BatchStep, Cell, CellResult, ModelChoice, plan
 from var.engine.carrying import TOO_LITTLE_MEMORY, failed
+from var.engine.choose import create_engine
 from var.engine.comparisons import Comparison, ComparisonOrder
 from var.engine.events import Done, Failed, FilmFrame, LoadingModel, Ready, Scale, Waiting
 from var.engine.exports import KEPT_FREE, ExportOrder, export
@@ -25,7 +26,7 @@ from var.engine.films import FilmOrder
 from var.engine.local import LocalEngine
 from var.engine.models import Loading, TooLargeError
 from var.engine.previews import Previewer
-from var.engine.queue import MAX_WAITING, LocalJob, Queue
+from var.engine.queue import LocalJob, Queue
 from var.engine.rest import Rest
 from var.engine.runs import Edit, Order
 from var.outputs.branch import Branch, first_scales
@@ -77,14 +78,14 @@ class Gate:
         self.reached.set()
         assert self.open.wait(PATIENCE), "no test opened this gate"
 
-    def job(self):
-        """A job that holds the thread, and does nothing else."""
+    def job(self, seconds=None):
+        """A job that holds the thread, and does nothing else; `seconds` as it says of itself."""
 
         def steps(stop):
             self.wait()
             yield from ()
 
-        return LocalJob(steps)
+        return LocalJob(steps, seconds=lambda: seconds)
 
 
 @pytest.fixture
@@ -275,15 +276,15 @@ def test_a_job_is_told_how_many_come_first(engine, path, busy):
     assert isinstance(list(jobs[2])[-1], Done)
 
 
-def test_a_full_line_takes_no_more(path):
-    queue, gate = Queue(), Gate()
-    queue.submit(gate.job())
+def test_a_full_line_takes_no_more(tmp_path, path):
+    engine, gate = create_engine("local", tmp_path, "cpu", max_waiting=2), Gate()
+    engine._queue.submit(gate.job())
     assert gate.reached.wait(PATIENCE)
-    jobs = [queue.submit(LocalJob(lambda stop: iter(()))) for _ in range(MAX_WAITING)]
+    jobs = [engine.submit(order(path)) for _ in range(2)]
     with pytest.raises(ValueError, match="wait already"):
-        queue.submit(LocalJob(lambda stop: iter(())))
+        engine.submit(order(path))
     for job in jobs:
-        queue.stop(job)
+        engine.stop(job)
     gate.open.set()
 
 
@@ -317,14 +318,103 @@ def test_whoever_asks_for_much_waits_for_himself(visitors, places):
 
 
 def test_nobody_fills_the_line_for_others():
-    queue = Queue()
-    gate, jobs = waiting_line(queue, *"a" * MAX_WAITING)
+    queue = Queue(max_waiting=5)
+    gate, jobs = waiting_line(queue, *"aaaaa")
     other = queue.submit(LocalJob(lambda stop: iter(()), visitor="b"))
     assert last_place(other) == 2 and jobs[-1].is_over and list(jobs[-1])[-1].sentence.startswith("So many runs wait")
     with pytest.raises(ValueError, match="wait already"):
         queue.submit(LocalJob(lambda stop: iter(()), visitor="a"))
     for job in [*jobs, other]:
         queue.stop(job)
+    gate.open.set()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The seconds that the line reads; a test lets them pass."""
+    seconds = [100.0]
+    monkeypatch.setattr("var.engine.queue.perf_counter", lambda: seconds[0])
+    return seconds
+
+
+def last_told(job):
+    return [(event.before, event.seconds) for event in list(job._told) if isinstance(event, Waiting)][-1]
+
+
+def wanted(seconds, turns=1, model=None):
+    """A job that takes as long as is said of it, if anything ever computes it."""
+    return LocalJob(lambda stop: iter(()), model=model, seconds=lambda: seconds, turns=turns)
+
+
+def test_a_job_is_told_how_long_until_its_turn(clock):
+    queue, gates = Queue(), [Gate() for _ in range(3)]
+
+    def steps(stop):
+        for gate, event in zip(
+            gates, [Ready(), Scale((), 0, (), (), 0, 1, (1,), remaining=25.0), Ready()], strict=True
+        ):
+            gate.wait()
+            yield event
+
+    def pass_gate(index, now):
+        assert gates[index].reached.wait(PATIENCE)
+        clock[0] = now
+        gates[index].open.set()
+        if index + 1 < len(gates):
+            assert gates[index + 1].reached.wait(PATIENCE)
+
+    queue.submit(LocalJob(steps, seconds=lambda: 30.0))
+    assert gates[0].reached.wait(PATIENCE)
+    jobs = [queue.submit(wanted(seconds)) for seconds in (8.0, None, 5.0)]
+    assert [last_told(job) for job in jobs] == [(1, 30.0), (2, 38.0), (3, None)]
+    pass_gate(0, 110.0)
+    assert [last_told(job) for job in jobs] == [(1, 20.0), (2, 28.0), (3, None)]
+    pass_gate(1, 120.0)  # slower than it was thought
+    assert [last_told(job) for job in jobs] == [(1, 25.0), (2, 33.0), (3, None)]
+    queue.stop(jobs[1])
+    assert last_told(jobs[2]) == (2, 33.0)
+    pass_gate(2, 121.0)
+    assert [list(job)[-1].stopped for job in jobs] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "turns", "after", "turn"),
+    [
+        (12.0, 4, "same", 3.0),
+        (12.0, 4, "other", 10.0),  # with another model to load a turn is longer
+        (6.0, 4, "other", 6.0),
+        (80.0, 4, "other", 20.0),
+    ],
+)
+def test_of_a_long_run_others_wait_for_a_turn_alone(clock, seconds, turns, after, turn):
+    queue, gate = Queue(), Gate()
+    queue.submit(gate.job(seconds=0.0))
+    assert gate.reached.wait(PATIENCE)
+    jobs = [queue.submit(job) for job in (wanted(seconds, turns, "same"), wanted(1.0, 1, after))]
+    assert last_told(jobs[1]) == (2, turn)
+    gate.open.set()
+
+
+def test_a_job_whose_images_grow_beside_others_hears_of_its_place_and_not_of_time_alone(clock):
+    job = wanted(8.0)
+    job.tell_place(1, 30.0)
+    job.begin()
+    job.tell_place(1, 20.0)
+    assert last_told(job) == (1, 30.0)
+    job.tell_place(2, 20.0)
+    assert last_told(job) == (2, 20.0)
+
+
+def test_a_run_that_waits_is_timed_by_what_was_measured(engine, path, clock):
+    engine._pace.note_load(path, None, 16.0)
+    engine._pace.note_images(path, None, 5.0)
+    gate = Gate()
+    engine._queue.submit(gate.job(seconds=100.0))
+    assert gate.reached.wait(PATIENCE)
+    jobs = [engine.submit(order(path, [1], 64)) for _ in range(3)]  # eight at a time
+    assert [last_told(job) for job in jobs] == [(1, 100.0), (2, 142.0), (3, 184.0)]
+    for job in jobs:
+        engine.stop(job)
     gate.open.set()
 
 
@@ -692,7 +782,7 @@ def shared(monkeypatch):
         return stream(pipeline, class_labels, *arguments, **options)
 
     monkeypatch.setattr("var.engine.runs.gains_from_batches", lambda models: True)
-    monkeypatch.setattr("var.engine.runs.BATCH_ON_CPU", 6)
+    monkeypatch.setattr("var.engine.runs.BATCH", 6)
     monkeypatch.setattr(VARPipeline, "stream", counted)
     return sizes
 

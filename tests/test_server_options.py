@@ -8,6 +8,7 @@ import pytest
 from huggingface_hub import SpaceCard
 from PIL import Image
 
+from var.engine.queue import MAX_WAITING
 from var.hub.known_models import KNOWN_MODELS
 from var.ui.options import PageOptions, create_parser, flag, markdown_table, read_options, variable
 
@@ -32,6 +33,7 @@ SETTINGS = {
     "allowed_host": ("a.example, b.example", ("a.example", "b.example")),
     "checkpoints": ("/models", Path("/models")),
     "keep": ("3", 3),
+    "max_waiting": ("20", 20),
     "largest_upload": ("0.5", 0.5),
 }
 SWITCHES = {
@@ -47,6 +49,10 @@ def test_option_and_variable_say_the_same(name, text, value):
     by_option = read_options([flag(item)] if text is None else [flag(item), text], {})
     by_variable = read_options([], {variable(item): "1" if text is None else text})
     assert by_option == by_variable == PageOptions(**{name: value})
+
+
+def test_what_may_wait_is_as_of_the_engines_where_nothing_is_said():
+    assert PageOptions().max_waiting == MAX_WAITING
 
 
 def test_the_option_counts_before_the_variable_and_that_before_a_spaces():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ..comparing.comparison import batches_of
 from ..device import is_out_of_memory
 from ..errors import USER_ERRORS, error_text
 from ..sampling.stopping import StopSignal
@@ -13,7 +14,7 @@ from .films import FilmOrder, film
 from .models import Loading, Models, TooLargeError
 from .pace import Pace
 from .queue import Steps
-from .runs import Order, carry_out
+from .runs import Order, batch_size, carry_out
 
 CARRY_OUT: Mapping[type, Callable[..., Steps]] = {Order: carry_out, FilmOrder: film, ComparisonOrder: compare}
 TOO_LITTLE_MEMORY = "The machine has too little memory for this. Ask for fewer images, or choose a smaller checkpoint."
@@ -40,6 +41,13 @@ def model_of(order: AnyOrder) -> tuple[Path | None, Loading]:
 def merges_scales(order: AnyOrder) -> bool:
     """Whether scales that nobody heard of in time become one."""
     return not isinstance(order, Order) or order.previews
+
+
+def num_turns(order: AnyOrder, models: Models) -> int:
+    """Return in how many batches an order is carried out."""
+    if isinstance(order, ComparisonOrder):
+        return len(list(batches_of(order.comparison.cells)))
+    return -(-len(order.image_labels) // batch_size(models)) if isinstance(order, Order) else 1
 
 
 def failed(error: Exception, path: Path | None = None, name: str | None = None) -> Failed | None:

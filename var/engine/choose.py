@@ -8,6 +8,7 @@ from ..hub.download import Access
 from .class_pictures import ClassPictures
 from .engine import Engine
 from .local import LocalEngine
+from .queue import MAX_WAITING
 from .zero_gpu import is_zero_gpu
 
 ENGINES = ("local", "zerogpu", "ray")
@@ -39,6 +40,7 @@ def create_engine(
     pictures: ClassPictures | None = None,
     visitors_pictures: ClassPictures | None = None,
     cluster: Cluster | None = None,
+    max_waiting: int = MAX_WAITING,
 ) -> Engine:
     """Make the engine of a server.
 
@@ -50,6 +52,7 @@ def create_engine(
         max_operations: of a run, see `model.operations`; None for no limit.
         pictures, visitors_pictures: as of `LocalEngine`; other engines make none.
         cluster: of the engine ray; None for two workers on this machine.
+        max_waiting: how many runs may wait, from 1.
 
     Raises:
         ValueError: there is no such engine here.
@@ -58,7 +61,7 @@ def create_engine(
     if kind is None:
         kind = "zerogpu" if is_zero_gpu(os.environ) else "local"
     if kind == "local":
-        return LocalEngine(folder, device, keep, max_operations, pictures, visitors_pictures)
+        return LocalEngine(folder, device, keep, max_operations, pictures, visitors_pictures, max_waiting)
     if kind == "zerogpu":
         try:
             import spaces
@@ -68,7 +71,7 @@ def create_engine(
             ) from None
         from .zero_gpu import ZeroGPUEngine
 
-        return ZeroGPUEngine(folder, device, keep, max_operations, spaces.GPU)
+        return ZeroGPUEngine(folder, device, keep, max_operations, spaces.GPU, max_waiting)
     if kind == "ray":
         try:
             from .ray_engine import RayEngine
@@ -78,5 +81,5 @@ def create_engine(
 
         cluster = cluster or Cluster()
         settings = WorkerSettings(folder.absolute(), device, keep, max_operations, cluster.access)
-        return RayEngine(settings, cluster.address, cluster.workers, cluster.max_workers)
+        return RayEngine(settings, cluster.address, cluster.workers, cluster.max_workers, max_waiting)
     raise ValueError(f"engine is {kind}; expected one of {', '.join(ENGINES)}")

@@ -126,7 +126,7 @@ class Engine(Protocol):
         ...
 
     def seconds_of(self, order: AnyOrder) -> float | None:
-        """Return how long an order will take; None where that is not known yet."""
+        """Return how long an order will take, loads included; None where that is not known yet."""
         ...
 
     def close(self) -> None:

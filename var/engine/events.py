@@ -15,9 +15,11 @@ class Waiting:
 
     Args:
         before: how many jobs come first, the one that computes included; 0: its turn comes now.
+        seconds: until its turn comes, about; None where that is not known.
     """
 
     before: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from .carrying import carry_out_here, failed, merges_scales, model_of, named_file
+from .carrying import carry_out_here, failed, merges_scales, model_of, named_file, num_turns
 from .class_pictures import ClassPictures, Pictured, PicturesOrder, draw_pictures
 from .description import is_inside
 from .engine import AnyOrder
 from .events import Ready
 from .jobs import Job
 from .models import Loading
-from .queue import LocalJob, Queue, Steps
+from .queue import MAX_WAITING, LocalJob, Queue, Steps
 from .reading import ReadingEngine
 from .runs import Order, Run, load
 
@@ -26,6 +26,7 @@ class LocalEngine(ReadingEngine):
         max_operations: of a run, see `model.operations`; None for no limit.
         pictures: keeps pictures of classes; None for making none.
         visitors_pictures: the same of checkpoints that are not in the server's folder.
+        max_waiting: how many jobs may wait.
     """
 
     def __init__(
@@ -36,11 +37,12 @@ class LocalEngine(ReadingEngine):
         max_operations: float | None = None,
         pictures: ClassPictures | None = None,
         visitors_pictures: ClassPictures | None = None,
+        max_waiting: int = MAX_WAITING,
     ) -> None:
         super().__init__(folder, device, keep, max_operations)
         self._folder = folder
         self._pictures, self._visitors_pictures = pictures, visitors_pictures
-        self._queue = Queue()
+        self._queue = Queue(max_waiting)
         self._unloading: Job | None = None
         self._guard = threading.Lock()
 
@@ -61,6 +63,8 @@ class LocalEngine(ReadingEngine):
             merges=merges_scales(order),
             run=run,
             visitor=visitor,
+            seconds=lambda: self.seconds_of(order),
+            turns=num_turns(order, self._models),
         )
         return self._queue.submit(job)
 

@@ -42,7 +42,7 @@ APPLICATION = "var"
 # Runs that a worker has at a time, which take turns or share batches; others wait for the first worker that has room.
 RUNS_A_WORKER, RUNS_A_GPU = 4, 16
 WANTED = 0.5  # of these; with more, those that wait included, another worker is started
-MAX_OWN = MAX_WAITING // 4  # runs of one visitor
+OWN_SHARE = 4  # of so many runs one may be a visitor's
 MAX_LOST = 3  # workers of one run: what ends each of them is not handed to the next one
 OBJECT_STORE_BYTES = 200_000_000  # of a Ray that is started here; orders and events are small
 ANSWER_SECONDS, CONNECT_SECONDS = 60.0, 5.0
@@ -85,15 +85,24 @@ class RayEngine(ReadingEngine):
         address: of a Ray cluster, as of `ray.init`; None for a Ray of this machine alone, which ends with the engine.
         workers: how many there are at least, from 1.
         max_workers: how many there may be while runs wait.
+        max_waiting: how many runs may be on.
 
     Raises:
         ConnectionError: there is no Ray at the address.
         ValueError: the workers do not start.
     """
 
-    def __init__(self, settings: WorkerSettings, address: str | None, workers: int, max_workers: int) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        address: str | None,
+        workers: int,
+        max_workers: int,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
         super().__init__(settings.folder, "cpu", settings.keep)
         self._max_workers = max(workers, max_workers)
+        self._max_waiting = max_waiting
         self._handle = start_workers(settings, address, workers, self._max_workers)
         self._guard = threading.Lock()  # of the jobs
         self._jobs: list[RemoteJob] = []  # runs that are not over, the first one first
@@ -111,7 +120,7 @@ class RayEngine(ReadingEngine):
         job = RemoteJob(visitor, merges=merges_scales(order))
         with self._guard:
             own = sum(other.visitor == visitor for other in self._jobs) if visitor else 0
-            if len(self._jobs) >= MAX_WAITING or own >= MAX_OWN:
+            if len(self._jobs) >= self._max_waiting or own >= max(1, self._max_waiting // OWN_SHARE):
                 raise QueueFullError(f"{own or len(self._jobs)} runs wait already. Try again later.")
             self._jobs.append(job)
         job.tell(Waiting(len(self._jobs) - 1))

@@ -65,16 +65,18 @@ class ReadingEngine(Engine):
 
     def seconds_of(self, order: AnyOrder) -> float | None:
         """Return how long an order will take; None where that is not known yet."""
-        if isinstance(order, ComparisonOrder):
-            return seconds_of(order, self._models, self._pace)
         if isinstance(order, FilmOrder):
             return None
-        dtype = order.loading.dtype if order.loading else None
         try:
+            if isinstance(order, ComparisonOrder):
+                return seconds_of(order, self._models, self._pace)
+            dtype = order.loading.dtype if order.loading else None
             seconds = self._pace.estimate(order.path, dtype)
+            is_loaded = self._models.resident(order.path, order.loading) is not None
+            load = 0.0 if is_loaded else self._pace.load_seconds(order.path, dtype)
         except OSError:  # whoever carries it out tells
             return None
-        return seconds and seconds * len(order.image_labels)
+        return seconds and load + seconds * len(order.image_labels)
 
     def class_pictures(self, path: Path, labels: Sequence[int], loading: Loading | None = None) -> Pictured:
         """Return no pictures: none are made where that would cost somebody something."""

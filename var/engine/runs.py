@@ -167,6 +167,11 @@ def gains_from_batches(models: Models) -> bool:
     return models.placement()[0].type != "cpu"
 
 
+def batch_size(models: Models) -> int:
+    """Return how many images of a run grow together."""
+    return BATCH if gains_from_batches(models) else BATCH_ON_CPU
+
+
 def load(models: Models, path: Path, loading: Loading | None, pace: Pace) -> Generator[LoadingModel, None, VARPipeline]:
     """Return the pipeline of a checkpoint, and tell where it has to be loaded."""
     if models.is_current(path, loading):
@@ -325,7 +330,7 @@ class Run:
 
     def _parts(self, pipeline: VARPipeline, guests: Callable[[], Iterable[LocalJob]]) -> list[Part]:
         """Return whose images grow together now."""
-        size = BATCH_ON_CPU if pipeline.device.type == "cpu" else BATCH
+        size = batch_size(self._models)
         parts = [Part(self, self._next(size))]
         size -= len(parts[0].recipes)
         for guest in guests():

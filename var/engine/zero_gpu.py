@@ -66,14 +66,24 @@ class ZeroGPUEngine(ReadingEngine):
     Args:
         folder, device, keep, max_operations: as of `ReadingEngine`.
         gpu: the decorator `spaces.GPU`.
+        max_waiting: how many runs may be on.
     """
 
-    def __init__(self, folder: Path, device: str | None, keep: int, max_operations: float | None, gpu: GPU) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: str | None,
+        keep: int,
+        max_operations: float | None,
+        gpu: GPU,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
         super().__init__(folder, device, keep, max_operations)
         torch.set_num_threads(1)
         self._settings = Settings(folder, device, keep, max_operations)
         self._carry_out = gpu(duration=lambda settings, order: self.seconds_asked(order))(carry_out_in_fork)
         self._jobs: set[Job] = set()
+        self._max_waiting = max_waiting
 
     def submit(self, order: AnyOrder, visitor: str = "") -> Job:
         """Let a fork carry an order out as soon as there is a GPU for it; see `Engine`."""
@@ -83,7 +93,7 @@ class ZeroGPUEngine(ReadingEngine):
             told_by_zero_gpu,
             merges=merges_scales(order),
         )
-        if self.num_jobs >= MAX_WAITING:
+        if self.num_jobs >= self._max_waiting:
             raise QueueFullError(f"{self.num_jobs} runs wait already. Try again later.")
         self._jobs.add(job)
         # The visitor's request is in the context: the minutes that the run takes are this visitor's.

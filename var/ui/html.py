@@ -71,16 +71,22 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def waiting_line(num_before: int) -> str:
-    """Return how many come first."""
+def waiting_line(num_before: int, seconds: float | None = None) -> str:
+    """Return how many come first, and when one's turn comes; arguments as of `runs_before`."""
     if not num_before:
         return status_line("Starting …")
-    return status_line("Waiting", runs_before(num_before))
+    return status_line("Waiting", runs_before(num_before, seconds))
 
 
-def runs_before(count: int) -> str:
-    """Return how many runs come first, in words."""
-    return "1 run before yours" if count == 1 else f"{count} runs before yours"
+def runs_before(count: int, seconds: float | None = None) -> str:
+    """Return how many runs come first, in words.
+
+    Args:
+        count: of runs, from 1.
+        seconds: until one's turn comes, about; None where that is not known.
+    """
+    text = "1 run before yours" if count == 1 else f"{count} runs before yours"
+    return text if seconds is None or seconds < 2 else f"{text} · your turn in about {duration(seconds)}"
 
 
 def loading_line(seconds: float) -> str:

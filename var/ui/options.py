@@ -107,6 +107,7 @@ class PageOptions:
         metavar="SECONDS",
         least=0,
     )
+    max_waiting: int = option(200, "runs of all visitors that may wait; more are refused", metavar="N", least=1)
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -102,6 +102,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         ClassPictures(options.cache / CLASSES),
         ClassPictures(Path(get_upload_folder()) / CLASSES),
         Cluster(options.address, options.workers, options.max_workers, access_of(options)),
+        max_waiting=options.max_waiting,
     )
     metrics = Metrics(engine, catalog.uploads) if options.metrics else None
     reception = Reception(engine, Listeners(), options.max_seconds, metrics)

@@ -125,7 +125,7 @@ class TabRuns(ABC):
             if is_delayed and isinstance(event, WorkerLost | Waiting | LoadingModel):
                 yield {self.status: DELAYED}
             elif isinstance(event, Waiting):
-                yield {self.status: waiting_line(event.before)}
+                yield {self.status: waiting_line(event.before, event.seconds)}
             elif isinstance(event, LoadingModel):
                 yield {self.status: loading_line(event.seconds)}
             else:

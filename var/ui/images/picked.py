@@ -116,7 +116,8 @@ def wire_film(panel: ImagesPanel, reception: Reception) -> None:
         try:
             async for event in reception.events(job, request.session_hash):
                 if isinstance(event, Waiting) and event.before:
-                    yield {panel.picked_text: picked_html(f"Scales wait: {runs_before(event.before)}")}
+                    text = f"Scales wait: {runs_before(event.before, event.seconds)}"
+                    yield {panel.picked_text: picked_html(text)}
                 elif isinstance(event, FilmFrame):
                     scales.append(event.image)
                     text = f"Decoding scale {len(scales)} of {len(event.patch_nums)} …"
