@@ -12,9 +12,8 @@ from PIL import Image
 from tiny import write_trainer_file
 
 from var import VARPipeline
-from var.engine import carrying
 from var.engine.events import Scale
-from var.engine.runs import Order, carry_out
+from var.engine.runs import Run
 from var.outputs.recipe import from_png
 from var.sampling.options import BY_SCALE, SamplingOptions, option_names
 from var.sampling.presets import OWN_SETTINGS
@@ -226,13 +225,15 @@ def test_a_job_tells_how_far_it_is_scale_by_scale(client):
 
 
 def test_a_cancelled_job_gives_the_model_free(client, monkeypatch):
-    def endless(models, order, pace, stop):
-        first = next(event for event in carry_out(models, order, pace, stop) if isinstance(event, Scale))
+    steps = Run.steps
+
+    def endless(run, stop, guests):
+        first = next(event for event in steps(run, stop, guests) if isinstance(event, Scale))
         while not stop.wait(0.2):
             yield first
 
     with monkeypatch.context() as patch:
-        patch.setitem(carrying.CARRY_OUT, Order, endless)
+        patch.setattr(Run, "steps", endless)
         job = client.submit(class_labels=[1], api_name="/generate")
         next(iter(job))
     after = client.submit(class_labels=[1], api_name="/generate")
@@ -242,11 +243,11 @@ def test_a_cancelled_job_gives_the_model_free(client, monkeypatch):
 
 
 def test_an_unforeseen_fault_is_one_sentence(client, monkeypatch):
-    def broken(models, order, pace, stop):
+    def broken(run, stop, guests):
         raise KeyError("secret")
         yield
 
-    monkeypatch.setitem(carrying.CARRY_OUT, Order, broken)
+    monkeypatch.setattr(Run, "steps", broken)
     with pytest.raises(AppError, match="Something went wrong on the server. Try again."):
         client.predict(class_labels=[1], api_name="/generate")
 

@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import sys
 import threading
 import weakref
 from dataclasses import fields
@@ -27,6 +28,14 @@ CALL = dict(class_labels=[0, 3, None], seed=[1, 2, 3], output_type="pt")
 def trainer_file(tmp_path_factory):
     names = ["ant", "bee", "cat", "dog", "emu"]
     return write_trainer_file(tmp_path_factory.mktemp("checkpoints") / "a.pth", class_names=names)
+
+
+@pytest.fixture(autouse=True)
+def fresh_memory(request):
+    """What found too little memory in one test is not remembered in the next."""
+    yield
+    if "pipe" in request.fixturenames:
+        request.getfixturevalue("pipe")._recordings.most_images = sys.maxsize
 
 
 @pytest.fixture(scope="module")

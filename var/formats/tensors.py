@@ -53,12 +53,13 @@ class TensorFile:
         self._map: mmap.mmap | None = None
 
     def read(self, offset: int, count: int) -> bytes:
-        """Return up to `count` bytes from a place on; fewer at the end of the file."""
-        self._file.seek(offset)
+        """Return up to `count` bytes from a place on, fewer at the file's end; safe to call from several threads."""
         parts = []
-        while count > 0 and (part := self._file.read(min(count, 1 << 30))):
-            parts.append(part)
-            count -= len(part)
+        with self._lock:  # reading moves the file's position
+            self._file.seek(offset)
+            while count > 0 and (part := self._file.read(min(count, 1 << 30))):
+                parts.append(part)
+                count -= len(part)
         return b"".join(parts)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
