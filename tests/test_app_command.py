@@ -39,14 +39,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def test_serves_the_page_at_the_given_port(tmp_path):
+def test_serves_the_page_at_the_given_port_with_a_broken_file_in_the_folder(tmp_path):
     write_trainer_file(tmp_path / "a.pth", optimizer=False)
+    (tmp_path / "broken.pth").write_text("not a model")
     port = free_port()
     environment = dict(os.environ, GRADIO_TEMP_DIR=str(tmp_path / "temporary"))
     arguments = ("--checkpoints", tmp_path, "--port", port, "--device", "cpu")
     with serving_app(*arguments, environment=environment) as address:
-        assert f":{port}" in address
-        assert "a.pth" in urlopen(address).read().decode()
+        page = urlopen(address).read().decode()
+        assert f":{port}" in address and "a.pth" in page and "broken.pth: The file holds text" in page
         assert list((tmp_path / "temporary").glob("var-server-*"))
     assert not list((tmp_path / "temporary").glob("var-server-*"))
 
@@ -62,12 +63,16 @@ def test_what_stays_is_never_looked_at_for_garbage():
         gc.unfreeze()
 
 
-def test_a_space_needs_no_option(tmp_path):
+def test_a_space_needs_no_option_behind_a_proxy_and_where_the_folder_for_files_is_anothers(tmp_path):
+    (tmp_path / "gradio").write_text("not a folder: nothing can be written into it")
+    proxy = "http://127.0.0.1:9"  # nobody answers there
+    place = {"HTTP_PROXY": proxy, "http_proxy": proxy, "TMPDIR": str(tmp_path)}
     space = {"SYSTEM": "spaces", "SPACE_ID": "owner/demo", "GRADIO_SERVER_NAME": "0.0.0.0"}
     settings = {"GRADIO_SERVER_PORT": str(free_port()), "VAR_CHECKPOINTS": str(tmp_path / "none"), "VAR_DEVICE": "cpu"}
-    with serving_app(environment=os.environ | space | settings) as address:
+    with serving_app(environment=os.environ | place | space | settings) as address:
         asked = Request(address, headers={"Host": "owner-demo.hf.space", "Origin": "https://huggingface.co"})
-        assert "No checkpoint yet" in urlopen(asked).read().decode()
+        page = build_opener(ProxyHandler({})).open(asked).read().decode()
+        assert "No checkpoint yet. Upload one" in page
 
 
 def test_a_server_that_is_stopped_takes_nothing_more_ends_what_runs_and_leaves_nothing(tmp_path):
@@ -106,12 +111,6 @@ def test_a_file_in_place_of_the_folder_ends_with_one_line(tmp_path):
     assert ended.stderr.count("\n") == 1 and "a.pth: expected a folder" in ended.stderr
 
 
-def test_a_broken_file_in_the_folder_does_not_keep_the_app_from_starting(tmp_path):
-    (tmp_path / "broken.pth").write_text("not a model")
-    with serving_app("--checkpoints", tmp_path, "--port", free_port(), "--device", "cpu") as address:
-        assert "broken.pth: The file holds text" in urlopen(address).read().decode()
-
-
 @pytest.mark.parametrize("arguments", [["--device", "toaster"], ["--device", "cuda:99"]])
 def test_a_wrong_device_ends_with_one_line(tmp_path, refuse, arguments):
     told = refuse("--checkpoints", tmp_path, *arguments)
@@ -125,15 +124,6 @@ def test_a_port_in_use_ends_with_one_line(tmp_path, refuse):
         port = taken.getsockname()[1]
         told = refuse("--checkpoints", tmp_path, "--device", "cpu", "--port", port)
     assert told.startswith(f"app.py: port {port} is in use by another program")
-
-
-def test_starts_behind_a_proxy_and_where_the_folder_for_files_is_anothers(tmp_path):
-    (tmp_path / "gradio").write_text("not a folder: nothing can be written into it")
-    proxy = "http://127.0.0.1:9"  # nobody answers there
-    environment = dict(os.environ, HTTP_PROXY=proxy, http_proxy=proxy, TMPDIR=str(tmp_path))
-    arguments = ("--checkpoints", tmp_path / "none", "--port", free_port(), "--device", "cpu")
-    with serving_app(*arguments, environment=environment) as address:
-        assert "No checkpoint yet. Upload one" in build_opener(ProxyHandler({})).open(address).read().decode()
 
 
 @pytest.mark.parametrize("arguments", [["--keep", 0], ["--largest-download", 0]])

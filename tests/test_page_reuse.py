@@ -15,6 +15,16 @@ from tiny import write_trainer_file
 from var.outputs.recipe import from_png
 
 NAMES = ["Ant", "Bee", "Cat", "Dog", "Eel"]
+DROP = """(target, [text, name]) => {
+  const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name, {type: "image/png"}));
+  const send = (kind) => target.dispatchEvent(new DragEvent(kind, {dataTransfer, bubbles: true, cancelable: true}));
+  send("dragover");
+  const words = document.body.dataset.drop;
+  send("drop");
+  return words;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +70,7 @@ def saved_png(visitor, folder):
     return path
 
 
-def test_an_image_gives_its_settings_back(visit):
+def test_an_image_gives_its_settings_back_and_is_varied_with_a_new_seed(visit):
     visitor = visit()
     make(visitor, "Bee", "Eel", seed=40)
     pick(visitor, 1, "Eel, seed 41")
@@ -70,33 +80,14 @@ def test_an_image_gives_its_settings_back(visit):
     wait_for_number(visitor, "seed", 41)
     wait_for_number(visitor, "guidance", 4)
     assert "Eel · 4" in visitor.text("classes") and "Bee" not in visitor.text("classes")
-
-
-def test_an_image_is_varied_with_a_new_seed(visit):
-    visitor = visit()
-    make(visitor, "Bee", "Eel", seed=40)
     pick(visitor, 0, "Bee, seed 40")
     visitor.page.get_by_role("button", name="New seed").click()
-    visitor.page.wait_for_function("document.querySelector('#seed input').value !== '40'")
+    visitor.wait_for("classes", "Bee · 1")
     visitor.page.locator("#classes .token", has_text="Eel").wait_for(state="detached")
-    assert "Bee · 1" in visitor.text("classes")
+    visitor.page.wait_for_function("!['40', '41'].includes(document.querySelector('#seed input').value)")
 
 
-def test_the_scales_of_an_image_are_shown(visit):
-    visitor = visit()
-    make(visitor, "Cat", seed=2)
-    pick(visitor, 0, "Cat, seed 2")
-    visitor.page.get_by_role("button", name="Scales").click()
-    visitor.page.locator("#film-animation img").wait_for()
-    source = visitor.page.locator("#film-animation img").get_attribute("src")
-    film = Image.open(io.BytesIO(visitor.page.request.get(source).body()))
-    assert (film.format, film.n_frames) == ("WEBP", 4) and source.endswith("/cat-seed-2-scales.webp")
-    assert visitor.page.locator("#film-strip img").get_attribute("src").endswith("/cat-seed-2-scales.png")
-    visitor.page.locator("#scales").click()
-    visitor.page.locator("#film").wait_for(state="hidden")
-
-
-def test_the_settings_of_an_image_stand_below_it(visit):
+def test_an_image_shows_its_settings_and_its_scales(visit):
     visitor = visit()
     make(visitor, "Cat", seed=2)
     assert not visitor.page.locator("#recipe").is_visible()
@@ -106,6 +97,14 @@ def test_the_settings_of_an_image_stand_below_it(visit):
     assert "Cat" in shown and "Model: fruits96" in shown
     visitor.page.locator("#recipe").get_by_role("button", name="Copy").click()
     visitor.wait_for("recipe", "Copied")
+    visitor.page.get_by_role("button", name="Scales").click()
+    visitor.page.locator("#film-animation img").wait_for()
+    source = visitor.page.locator("#film-animation img").get_attribute("src")
+    film = Image.open(io.BytesIO(visitor.page.request.get(source).body()))
+    assert (film.format, film.n_frames) == ("WEBP", 4) and source.endswith("/cat-seed-2-scales.webp")
+    assert visitor.page.locator("#film-strip img").get_attribute("src").endswith("/cat-seed-2-scales.png")
+    visitor.page.locator("#scales").click()
+    visitor.page.locator("#film").wait_for(state="hidden")
 
 
 def test_a_run_shows_all_its_images_whichever_was_large_before(visit):
@@ -132,42 +131,31 @@ def test_a_run_shows_all_its_images_whichever_was_large_before(visit):
     assert visitor.page.locator("#reuse").is_disabled()
 
 
-def test_an_image_is_downloaded_under_its_name(visit):
+def test_images_are_downloaded_under_their_names_enlarged_and_as_zip(visit, tmp_path):
     visitor = visit()
-    make(visitor, "Cat", seed=2)
-    pick(visitor, 0, "Cat, seed 2")
+    make(visitor, "Ant", "Cat", seed=6)
+    assert not visitor.page.locator(".larger").count()
+    pick(visitor, 1, "Cat, seed 7")
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("button", name="Download", exact=True).click()
-    assert download.value.suggested_filename == "cat-seed-2.png"
-
-
-def test_an_image_is_downloaded_enlarged_with_its_settings(visit, tmp_path):
-    visitor = visit()
-    make(visitor, "Cat", seed=2)
-    assert not visitor.page.locator(".larger").count()
-    pick(visitor, 0, "Cat, seed 2")
+    assert download.value.suggested_filename == "cat-seed-7.png"
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("button", name="Download 4 times as large, by Lanczos").click()
-    assert download.value.suggested_filename == "cat-seed-2-x4.png"
+    assert download.value.suggested_filename == "cat-seed-7-x4.png"
     download.value.save_as(tmp_path / "large.png")
-    large, (image,) = Image.open(tmp_path / "large.png"), visitor.images()
+    large, image = Image.open(tmp_path / "large.png"), visitor.images()[1]
     assert large.info["Enlarged"] == "4 times by Lanczos, from 16x16"
     assert large.convert("RGB").tobytes() == image.convert("RGB").resize((64, 64), Image.Resampling.LANCZOS).tobytes()
     assert from_png(large) == from_png(image)
-
-
-def test_all_images_are_downloaded_as_zip(visit):
-    visitor = visit()
-    make(visitor, "Ant", "Bee", seed=6)
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("button", name="All as zip").click()
     with zipfile.ZipFile(download.value.path()) as archive:
         listed = json.loads(archive.read("images.json"))["images"]
         assert "contact_sheet.png" in archive.namelist()
-    assert [(image["class_name"], image["seed"]) for image in listed] == [("Ant", 6), ("Bee", 7)]
+    assert [(image["class_name"], image["seed"]) for image in listed] == [("Ant", 6), ("Cat", 7)]
 
 
-def test_a_dropped_png_restores_its_settings(visit, tmp_path):
+def test_a_png_restores_its_settings_wherever_it_is_dropped(visit, tmp_path):
     visitor = visit()
     visitor.set("guidance", 2)
     make(visitor, "Dog", seed=77)
@@ -178,39 +166,22 @@ def test_a_dropped_png_restores_its_settings(visit, tmp_path):
     assert (number(again, "seed"), number(again, "guidance"), number(again, "num-images")) == ("77", "2", "1")
     again.generate()
     assert again.images()[0].tobytes() == visitor.images()[0].tobytes()
-
-
-DROP = """(target, [text, name]) => {
-  const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
-  const dataTransfer = new DataTransfer();
-  dataTransfer.items.add(new File([bytes], name, {type: "image/png"}));
-  const send = (kind) => target.dispatchEvent(new DragEvent(kind, {dataTransfer, bubbles: true, cancelable: true}));
-  send("dragover");
-  const words = document.body.dataset.drop;
-  send("drop");
-  return words;
-}"""
+    again.set("seed", 3)
+    assert "restore its settings" in drop(again, path, "#images")
+    wait_for_number(again, "seed", 77)
+    Image.new("RGB", (8, 8)).save(tmp_path / "foreign.png")
+    drop(again, tmp_path / "foreign.png", "#masthead")
+    again.wait_for("problem", "There are no settings in this image.")
+    again.wait_for("settings-note", "There are no settings in this image.")
+    again.page.get_by_role("tab", name="Edit").click()
+    assert "to edit it" in drop(again, tmp_path / "foreign.png", "#painter")
+    again.wait_for("edit-status", "Paint the part to generate again")
 
 
 def drop(visitor, path, part):
     """Drop a picture on a part of the page; returns what the page says meanwhile."""
     data = base64.b64encode(path.read_bytes()).decode()
     return visitor.page.locator(part).evaluate(DROP, [data, path.name])
-
-
-def test_a_png_that_is_dropped_anywhere_restores_its_settings(visit, tmp_path):
-    visitor = visit()
-    make(visitor, "Dog", seed=77)
-    path = saved_png(visitor, tmp_path)
-    visitor.set("seed", 3)
-    assert "restore its settings" in drop(visitor, path, "#images")
-    wait_for_number(visitor, "seed", 77)
-    Image.new("RGB", (8, 8)).save(tmp_path / "foreign.png")
-    drop(visitor, tmp_path / "foreign.png", "#masthead")
-    visitor.wait_for("problem", "There are no settings in this image.")
-    visitor.page.get_by_role("tab", name="Edit").click()
-    assert "to edit it" in drop(visitor, tmp_path / "foreign.png", "#painter")
-    visitor.wait_for("edit-status", "Paint the part to generate again")
 
 
 def test_a_png_chooses_its_checkpoint(visit, tmp_path):
@@ -224,13 +195,6 @@ def test_a_png_chooses_its_checkpoint(visit, tmp_path):
     again.wait_for("settings-note", "Chose other.pth")
     again.wait_for("found", "epoch 9")
     assert number(again, "seed") == "5"
-
-
-def test_a_foreign_png_gets_one_sentence(visit, tmp_path):
-    Image.new("RGB", (8, 8)).save(tmp_path / "foreign.png")
-    visitor = visit()
-    visitor.page.locator("#restore input[type=file]").set_input_files(tmp_path / "foreign.png")
-    visitor.wait_for("settings-note", "There are no settings in this image.")
 
 
 def test_a_run_of_the_history_is_shown_again(visit):
@@ -251,13 +215,9 @@ def test_a_run_of_the_history_is_shown_again(visit):
     visitor.page.locator("#history .thumbnail-lg").first.click()
     visitor.page.locator("#images .gallery-item").nth(1).wait_for()
     visitor.wait_for("picked-text", "Click an image")
-
-
-def test_the_history_belongs_to_its_session(visit):
-    make(visit(), "Ant", seed=1)
     other = visit()
     other.page.get_by_role("tab", name="History").click()
-    assert other.page.locator("#history .thumbnail-lg").count() == 0
+    assert other.page.locator("#history .thumbnail-lg").count() == 0  # it belongs to its session
 
 
 def test_a_link_fills_the_controls(visit):

@@ -162,6 +162,7 @@ def test_the_critic_learns_beside_the_tokenizer_and_bends_its_gradient():
     assert not torch.allclose(*gradients)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
 def test_compiled_parts_have_the_same_gradients():
     stage = tokenizer_stage()
