@@ -54,6 +54,7 @@ def test_of_very_many_files_the_list_shows_some_and_typing_finds_the_others(visi
     assert page.locator("#checkpoint [role=option]").count() == 100
     for name in ("run000", "run102"):
         field.click()
+        page.locator("#checkpoint:not([aria-busy])").wait_for()
         page.keyboard.type(name)
         page.locator("#checkpoint [role=option]:only-child", has_text=f"{name}.pth").click()
         visitor.wait_for("checkpoint-problem", f"{name}.pth: ")
