@@ -6,18 +6,24 @@ cd "$(dirname "$0")/.."
 
 has_browser() { { command -v chromium-headless-shell || command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; }
 
-python3 -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
-
 # The headless shell is Chromium without its window: it opens a page for two thirds of the work.
-if ! command -v chromium-headless-shell >/dev/null && command -v apt-get >/dev/null; then
+install_browser() {
     if [ "$(id -u)" = 0 ]; then as_root=""; else as_root="sudo"; fi
     install() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1" >/dev/null; }
-    if [ -z "$as_root" ] || ! has_browser; then
-        $as_root apt-get update -qq || true
-        install chromium-headless-shell || has_browser || install chromium || true
+    $as_root apt-get update -qq || true
+    install chromium-headless-shell || has_browser || install chromium
+}
+if ! command -v chromium-headless-shell >/dev/null && command -v apt-get >/dev/null; then
+    if [ "$(id -u)" = 0 ]; then
+        install_browser & # beside the packages
+    elif ! has_browser; then
+        install_browser || true
     fi
 fi
+
+python3 -m venv .venv
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r tests/requirements.txt
+wait
 if ! has_browser; then
     echo "No Chromium here: the tests of the page are skipped. Install chromium and run this again." >&2
 fi
