@@ -1,8 +1,9 @@
-"""What tests share: random numbers, a browser for each file, a page for each visit."""
+"""What tests share: random numbers, a browser for each file, a page for each visit, a Hub."""
 
 import pytest
 import torch
 from browser import Visitor, chromium
+from hub_server import serving
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +33,16 @@ def visit(browser, address):
         for page in context.pages:
             page.unroute_all(behavior="ignoreErrors")
         context.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A Hub on this machine."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Where huggingface_hub keeps what it downloads."""
+    return tmp_path_factory.mktemp("home")

@@ -17,17 +17,6 @@ LARGE = bytes(PIECE + 1000)
 
 
 @pytest.fixture(scope="module")
-def server():
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
 def client(server, home):
     """One process for most tests; each has a repository of its own."""
     process = HubClient(server.endpoint, home)

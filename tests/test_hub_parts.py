@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hub_server import PROJECT, HubClient, HubRepo, hub_environment, serving
+from hub_server import PROJECT, HubClient, HubRepo, hub_environment
 from tiny import write_trainer_file
 
 from var import VARPipeline
@@ -18,9 +18,9 @@ WORKER = """
 import json, sys
 from var.checkpoints.remote import download_checkpoint, peek
 from var.errors import CheckpointError
-from var.hub import partial, remote
+from var.hub import ranges
 from var.hub.download import Access
-partial.MAX_HEADER_BYTES = remote.MAX_HEADER_BYTES = 1_000_000  # less than the weights that come
+ranges.MAX_HEADER_BYTES = 1_000_000  # less than the weights that come
 for line in sys.stdin:
     kind, source = json.loads(line)
     told = []
@@ -42,17 +42,6 @@ UNSAFE = {
     "avScan": {"virusFound": False},
     "pickleImportScan": {"pickleImports": [{"module": "os", "name": "system", "safety": "dangerous"}]},
 }
-
-
-@pytest.fixture(scope="module")
-def server():
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module")

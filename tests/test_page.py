@@ -63,21 +63,31 @@ def test_images_appear_scale_by_scale(visit):
     assert len(set(seen)) == len(MANY_SCALES)
 
 
-def test_stop_keeps_the_images_that_are_finished(visit):
-    visitor = visit()
+def choose_many(visitor):
+    """Ask for more images, of more scales, than are made at a time."""
     visitor.choose_checkpoint("long.pth")
     visitor.wait_for("found", "48×48")
     visitor.set("num-images", 12)
+
+
+def stop(visitor, steps):
+    """Press Stop while a run waits, and let it go on to its end."""
+    visitor.page.locator("#stop").click()
+    visitor.page.locator("#stop[disabled]").wait_for()
+    steps.go_on()
+    visitor.wait_for("status", "Stopped")
+
+
+def test_stop_keeps_the_images_that_are_finished(visit):
+    visitor = visit()
+    choose_many(visitor)
     visitor.set("seed", 0)
     with step_by_step() as steps:
         visitor.page.locator("#generate").click()
         for _ in range(len(MANY_SCALES) + 1):
             steps.next()
         visitor.wait_for("status", "images 9 to 16 of 48")
-        visitor.page.locator("#stop").click()
-        visitor.page.locator("#stop[disabled]").wait_for()
-        steps.go_on()
-        visitor.wait_for("status", "Stopped")
+        stop(visitor, steps)
     count = int(re.search(r"(\d+) of 48 images are done", visitor.text("status"))[1])
     visitor.wait_for_finished()
     assert count % 8 == 0 and 0 < count < 48
@@ -86,17 +96,12 @@ def test_stop_keeps_the_images_that_are_finished(visit):
 
 def test_generates_after_a_stop(visit):
     visitor = visit()
-    visitor.choose_checkpoint("long.pth")
-    visitor.wait_for("found", "48×48")
-    visitor.set("num-images", 12)
+    choose_many(visitor)
     with step_by_step() as steps:
         visitor.page.locator("#generate").click()
         steps.next()
         visitor.wait_for("status", "Scale")
-        visitor.page.locator("#stop").click()
-        visitor.page.locator("#stop[disabled]").wait_for()
-        steps.go_on()
-        visitor.wait_for("status", "Stopped")
+        stop(visitor, steps)
     visitor.choose_checkpoint("fruits96.pth")
     visitor.wait_for("found", "16×16")
     visitor.set("num-images", 1)

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from hub_server import PROJECT, HubClient, HubRepo, serving
+from hub_server import PROJECT, HubClient, HubRepo
 from huggingface_hub import ModelCard, SpaceCard
 from tiny import tiny_var_config, write_trainer_file
 
@@ -30,15 +30,8 @@ for line in sys.stdin:
 
 
 @pytest.fixture(scope="module")
-def server():
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def process(server, tmp_path_factory):
+def process(server, home):
     """A process whose Hub is the one of this machine; that address is read once."""
-    home = tmp_path_factory.mktemp("home")
     process = HubClient(server.endpoint, home, WORKER, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
     yield lambda token="hf_writes", root=PROJECT, **asked: process.ask({"token": token, "root": str(root), **asked})
     process.close()

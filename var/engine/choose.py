@@ -46,10 +46,7 @@ def create_engine(
 
     Args:
         kind: one of `ENGINES`; None for zerogpu on a Space that has it, local elsewhere.
-        folder: the server's checkpoints, where a VQVAE is looked for, too.
-        device: as for `VARPipeline.from_checkpoint`; None: the best that the machine has.
-        keep: how many models stay in memory, from 1.
-        max_operations: of a run, see `model.operations`; None for no limit.
+        folder, device, keep, max_operations: as of `Models`.
         pictures, visitors_pictures: as of `LocalEngine`; other engines make none.
         cluster: of the engine ray; None for two workers on this machine.
         max_waiting: how many runs may wait, from 1.

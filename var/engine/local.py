@@ -10,7 +10,7 @@ from .description import is_inside
 from .engine import AnyOrder
 from .events import Ready
 from .jobs import Job
-from .models import Loading
+from .models import Loading, Models
 from .queue import MAX_WAITING, LocalJob, Queue, Steps
 from .reading import ReadingEngine
 from .runs import Order, Run, load
@@ -20,10 +20,7 @@ class LocalEngine(ReadingEngine):
     """Computes in one thread of this process, which begins with the first job.
 
     Args:
-        folder: the server's checkpoints, where a VQVAE is looked for, too.
-        device: as for `VARPipeline.from_checkpoint`; None: the best that the machine has.
-        keep: how many models stay in memory, from 1; the one not used for longest goes first.
-        max_operations: of a run, see `model.operations`; None for no limit.
+        folder, device, keep, max_operations: as of `Models`.
         pictures: keeps pictures of classes; None for making none.
         visitors_pictures: the same of checkpoints that are not in the server's folder.
         max_waiting: how many jobs may wait.
@@ -39,7 +36,7 @@ class LocalEngine(ReadingEngine):
         visitors_pictures: ClassPictures | None = None,
         max_waiting: int = MAX_WAITING,
     ) -> None:
-        super().__init__(folder, device, keep, max_operations)
+        super().__init__(Models(folder, device, keep, max_operations))
         self._folder = folder
         self._pictures, self._visitors_pictures = pictures, visitors_pictures
         self._queue = Queue(max_waiting)

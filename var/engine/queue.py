@@ -35,6 +35,11 @@ class QueueFullError(ValueError):
     """Raised where so many jobs wait already that another one is refused."""
 
 
+def queue_full(num_waiting: int) -> QueueFullError:
+    """Return the error of a run for which there is no room behind so many."""
+    return QueueFullError(f"{num_waiting} runs wait already. Try again later.")
+
+
 class LocalJob(Job):
     """A job that is computed in this process.
 
@@ -267,7 +272,7 @@ class Queue:
         counts = Counter(job.visitor for job in self._waiting)
         most, count = counts.most_common(1)[0]
         if count <= counts[visitor] + 1:
-            raise QueueFullError(f"{len(self._waiting)} runs wait already. Try again later.")
+            raise queue_full(len(self._waiting))
         last = next(job for job in reversed(self._waiting) if job.visitor == most)
         self._waiting.remove(last)
         last.end(GAVE_WAY)

@@ -32,8 +32,8 @@ from .description import Description
 from .engine import AnyOrder, Placement
 from .events import Done, Event, Failed, Ready, Scale, Waiting, WorkerLost
 from .jobs import Job
-from .models import Loading, Resident
-from .queue import MAX_WAITING, QueueFullError
+from .models import Loading, Models, Resident
+from .queue import MAX_WAITING, queue_full
 from .ray_worker import Worker, WorkerSettings
 from .reading import ReadingEngine
 from .rest import Rest
@@ -100,7 +100,7 @@ class RayEngine(ReadingEngine):
         max_workers: int,
         max_waiting: int = MAX_WAITING,
     ) -> None:
-        super().__init__(settings.folder, "cpu", settings.keep)
+        super().__init__(Models(settings.folder, "cpu", settings.keep))
         self._max_workers = max(workers, max_workers)
         self._max_waiting = max_waiting
         self._handle = start_workers(settings, address, workers, self._max_workers)
@@ -121,7 +121,7 @@ class RayEngine(ReadingEngine):
         with self._guard:
             own = sum(other.visitor == visitor for other in self._jobs) if visitor else 0
             if len(self._jobs) >= self._max_waiting or own >= max(1, self._max_waiting // OWN_SHARE):
-                raise QueueFullError(f"{own or len(self._jobs)} runs wait already. Try again later.")
+                raise queue_full(own or len(self._jobs))
             self._jobs.append(job)
         job.tell(Waiting(len(self._jobs) - 1))
         self._begin(self._carry_out(job, Rest(order)))

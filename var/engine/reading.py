@@ -19,16 +19,11 @@ class ReadingEngine(Engine):
     """Describes and opens checkpoints in this process.
 
     Args:
-        folder: the server's checkpoints, where a VQVAE is looked for, too.
-        device: as for `VARPipeline.from_checkpoint`; None: the best that the machine has.
-        keep: how many models stay in memory, from 1; the one not used for longest goes first.
-        max_operations: of a run, see `model.operations`; None for no limit.
+        models: read the files.
     """
 
-    def __init__(
-        self, folder: Path, device: str | None = None, keep: int = 1, max_operations: float | None = None
-    ) -> None:
-        self._models = Models(folder, device, keep, max_operations)
+    def __init__(self, models: Models) -> None:
+        self._models = models
         self._pace = Pace()
 
     def describe(self, path: Path, loading: Loading | None = None) -> Description:

@@ -30,7 +30,7 @@ from .films import FilmOrder
 from .jobs import Job
 from .models import Loading, Models, Resident
 from .pace import Pace
-from .queue import MAX_WAITING, LocalJob, QueueFullError, Steps
+from .queue import MAX_WAITING, LocalJob, Steps, queue_full
 from .reading import ReadingEngine
 
 # What a run asks for, in seconds: ample, since one that takes longer may be ended. What it uses is less.
@@ -52,19 +52,23 @@ def is_zero_gpu(environment: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the fork makes its models with; see `Models`."""
+    """What this process and its forks make their models with; see `Models`."""
 
     folder: Path
     device: str | None
     keep: int
     max_operations: float | None
 
+    def models(self) -> Models:
+        """Return models of its own for the process that asks."""
+        return Models(self.folder, self.device, self.keep, self.max_operations)
+
 
 class ZeroGPUEngine(ReadingEngine):
     """Has each run computed in a fork that has a GPU meanwhile; who waits for one is up to ZeroGPU.
 
     Args:
-        folder, device, keep, max_operations: as of `ReadingEngine`.
+        folder, device, keep, max_operations: as of `Models`.
         gpu: the decorator `spaces.GPU`.
         max_waiting: how many runs may be on.
     """
@@ -78,9 +82,9 @@ class ZeroGPUEngine(ReadingEngine):
         gpu: GPU,
         max_waiting: int = MAX_WAITING,
     ) -> None:
-        super().__init__(folder, device, keep, max_operations)
-        torch.set_num_threads(1)
         self._settings = Settings(folder, device, keep, max_operations)
+        super().__init__(self._settings.models())
+        torch.set_num_threads(1)
         self._carry_out = gpu(duration=lambda settings, order: self.seconds_asked(order))(carry_out_in_fork)
         self._jobs: set[Job] = set()
         self._max_waiting = max_waiting
@@ -94,7 +98,7 @@ class ZeroGPUEngine(ReadingEngine):
             merges=merges_scales(order),
         )
         if self.num_jobs >= self._max_waiting:
-            raise QueueFullError(f"{self.num_jobs} runs wait already. Try again later.")
+            raise queue_full(self.num_jobs)
         self._jobs.add(job)
         # The visitor's request is in the context: the minutes that the run takes are this visitor's.
         threading.Thread(target=copy_context().run, args=(self._work, job), daemon=True).start()
@@ -182,7 +186,7 @@ def carry_out_in_fork(settings: Settings, order: AnyOrder) -> Generator[Event | 
 @cache
 def models_here(settings: Settings, process: int) -> tuple[Models, Pace]:
     """Return the models of a forked process, which may carry out several orders, one after the other."""
-    return Models(settings.folder, settings.device, settings.keep, settings.max_operations), Pace()
+    return settings.models(), Pace()
 
 
 def finished_job() -> Job:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MIN_BYTES = 8 << 20  # of a file; a smaller one comes sooner than its header is looked at
 MAX_SHARE = 0.9  # of a file; where more is wanted, it comes whole, and its hash is checked
-MAX_HEADER_BYTES = 40 << 20  # that finding out what is wanted may bring
 GAP = 1 << 16  # bytes too few for a request of their own
 PART = 1 << 20  # checked at a time
 
@@ -121,7 +120,7 @@ def partial_file(
     target.parent.mkdir(parents=True, exist_ok=True)
     path = target.with_name(f"{target.name}.incomplete")
     with locked(target.with_name(f"{target.name}.lock"), waiting):
-        file = RangedFile(path, address, metadata, token, _note(path), MAX_HEADER_BYTES)
+        file = RangedFile(path, address, metadata, token, _note(path))
         try:
             wanted = choose(file)
         except NoRangesError:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
 
 BLOCK = 1 << 18  # a header costs few requests so
+MAX_HEADER_BYTES = 40 << 20  # that reading may bring, to find out what a file is and what of it is wanted
 Span = tuple[int, int]  # the first byte, and the one after the last
 
 
@@ -64,7 +65,6 @@ class RangedFile(TensorFile):
         metadata: of the file, as the Hub tells it.
         token: as for huggingface_hub.
         note: takes what the local file has, so that another try goes on; None for a file that does not stay.
-        max_bytes: that reading brings; what is asked for by `bring` has no limit.
 
     Raises:
         OSError: the local file cannot be written.
@@ -77,10 +77,9 @@ class RangedFile(TensorFile):
         metadata: "HfFileMetadata",
         token: bool | None,
         note: Path | None = None,
-        max_bytes: int | None = None,
     ) -> None:
         self.address, self._metadata, self._token = address, metadata, token
-        self._note, self._max_bytes, self._read_bytes = note, max_bytes, 0
+        self._note, self._read_bytes = note, 0
         size = metadata.size or 0
         self.present: list[Span] = _read_note(note, path, metadata) if note is not None else []
         with path.open("r+b" if self.present else "wb") as file:
@@ -135,7 +134,7 @@ class RangedFile(TensorFile):
         blocks = offset // BLOCK * BLOCK, min(self.size, -(-end // BLOCK) * BLOCK)
         missing = list(without(blocks, self.present))
         self._read_bytes += total(missing)
-        if self._max_bytes is not None and self._read_bytes > self._max_bytes:
+        if self._read_bytes > MAX_HEADER_BYTES:  # what is asked for by `bring` has no limit
             raise CheckpointError("Its header is far larger than a checkpoint's. Download it to find out more.")
         for span in missing:
             self._fetch(span, None)

@@ -24,7 +24,6 @@ from .ranges import RangedFile
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import BlobSecurityInfo
 
-MAX_HEADER_BYTES = 40 << 20  # that looking into a file may bring
 MAX_NAMED = 3  # imports that the Hub found
 
 
@@ -63,7 +62,7 @@ def looking_into(asked: HubAddress, access: Access = OWN_ACCESS) -> Iterator[Rem
             return
         with TemporaryDirectory(prefix="var-peek-", ignore_cleanup_errors=True) as folder:
             path = Path(folder, Path(address.path or "file").name)
-            file = RangedFile(path, address, metadata, access.token, max_bytes=MAX_HEADER_BYTES)
+            file = RangedFile(path, address, metadata, access.token)
             try:
                 yield Remote(address, file, file.size)
             finally:
