@@ -108,6 +108,13 @@ def test_an_image_that_cannot_be_branched_from_is_one_line(trainer_file, tmp_pat
     assert words in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_a_file_that_is_no_image_made_here_is_named(trainer_file, tmp_path, capsys):
+    (tmp_path / "empty.png").touch()
+    branch = ["--branch", str(tmp_path / "empty.png"), "--keep-scales", "2"]
+    assert sample(trainer_file, tmp_path, "--classes", "ant", *branch) == 2
+    assert "empty.png: This is not a PNG file" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_seeds_that_end_too_early_for_a_range_are_one_line(trainer_file, tmp_path, capsys):
     assert sample(trainer_file, tmp_path / "out", "--classes", "0-2", "--seed", str(2**63 - 2)) == 2
     assert "a seed must be" in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ from ..checkpoints.class_lookup import NO_CLASS, find_classes
 from ..device import describe
 from ..formats.atomic import write_atomically
 from ..outputs.branch import Branch, branch_of
-from ..outputs.recipe import from_png, make_recipes, png_bytes
+from ..outputs.recipe import Recipe, from_png, make_recipes, png_bytes
 from ..pictures.pixels import contact_sheet
 from ..pipeline import VARPipeline
 from ..sampling.options import MAX_SEED, SamplingOptions
@@ -50,10 +50,18 @@ def run(args: argparse.Namespace) -> None:
     check_numbers(args)
     if (args.branch is None) != (args.keep_scales is None):
         raise ValueError("--branch IMAGE and --keep-scales N go together: which image, and how many of its scales")
-    recipe = args.branch and from_png(args.branch)
+    recipe = args.branch and read_recipe(args.branch)
     pipe = open_pipeline(args.file, args)
     branch = branch_of(pipe, recipe, args.keep_scales) if recipe else None
     write_images(pipe, args, partial(pipe.stream, first_tokens=branch.joined) if branch else pipe.stream, branch=branch)
+
+
+def read_recipe(image: Path) -> Recipe:
+    """Return how an image was made; raises ValueError, which names the file, where it does not say so."""
+    try:
+        return from_png(image)
+    except ValueError as error:
+        raise ValueError(f"{image}: {error}") from error
 
 
 def add_image_arguments(parser: argparse.ArgumentParser, *, of: str) -> None:
