@@ -138,3 +138,17 @@ def test_an_unknown_option_is_two_lines_with_the_usage_of_the_command(capsys):
         main(["bench", "load", "--device", "cpu"])
     usage, problem = capsys.readouterr().err.splitlines()
     assert usage == "usage: python -m var bench load [options]" and problem.endswith("arguments: --device cpu")
+
+
+@pytest.mark.parametrize(
+    "command", [["app.py"], ["-m", "var", "inspect", "a.pth"], ["-m", "var", "train", "a", "--out", "b"]]
+)
+def test_an_environment_without_the_packages_is_one_line(command):
+    done = subprocess.run([sys.executable, "-S", *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode in (1, 2) and len(done.stderr.splitlines()) == 1
+    assert re.search(r"the package \w+ is not installed .* -m pip install -r requirements.txt", done.stderr)
+
+
+def test_a_module_of_this_package_that_is_missing_is_a_fault_of_the_program(ending):
+    with pytest.raises(ModuleNotFoundError):
+        ending(ModuleNotFoundError("No module named 'var.no'", name="var.no"))

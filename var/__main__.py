@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from . import __version__
-from .errors import TrainingError
+from .errors import TrainingError, missing_package
 from .text import printable
 
 COMMANDS = {
@@ -67,7 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     if " ".join(argv[:2]) in COMMANDS:
         argv[:2] = [" ".join(argv[:2])]
-    parser, module = create_parser(argv)
+    try:
+        parser, module = create_parser(argv)
+    except ModuleNotFoundError as error:
+        sentence = missing_package(error)
+        if sentence is None:
+            raise
+        print(f"python -m var: {sentence}", file=sys.stderr)
+        return BAD_INPUT
     args = parser.parse_args(argv)
     assert module is not None, "the parser takes no other command"
     try:
@@ -139,6 +146,9 @@ def describe_error(error: Exception, args: argparse.Namespace) -> str | None:
             on top.
         args: of the command.
     """
+    missing = missing_package(error)
+    if missing is not None:
+        return missing
     from .device import is_out_of_memory  # here: --help needs no torch, and every command has it by now
 
     for cause in causes(error):

@@ -1,5 +1,6 @@
 """The errors that callers may meet, each with a built-in parent; and how they are told."""
 
+import sys
 from pathlib import Path
 
 from .text import encodable, hide_folders, hide_paths
@@ -36,3 +37,20 @@ def error_text(error: Exception, path: Path | None = None, name: str | None = No
     if path is not None:
         text = hide_folders(text, path, name)
     return encodable(hide_paths(text))
+
+
+def missing_package(error: BaseException) -> str | None:
+    """Say which package is not installed, and what to do; None for any other error, and for a module of this package.
+
+    Args:
+        error: what ended an import.
+    """
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return None
+    package = error.name.partition(".")[0]
+    if package == __package__:
+        return None
+    return (
+        f"the package {package} is not installed for {sys.executable}; use the environment that the README's first "
+        f"command makes, or install what is needed: {sys.executable} -m pip install -r requirements.txt"
+    )
