@@ -11,6 +11,7 @@ from PIL import Image
 from tiny import tiny_var_config, write_trainer_file
 
 from var import VARPipeline
+from var.engine.models import Models
 from var.outputs.recipe import from_png
 from var.ui import listeners
 from var.ui.checkpoint import panel as checkpoint_panel
@@ -311,3 +312,30 @@ def test_an_upload_is_not_given_up_for_what_the_page_shows_meanwhile(visit, tmp_
     visitor.page.wait_for_function(
         """() => document.querySelector("#checkpoint input").value.startsWith("second.pth (uploaded)")"""
     )
+
+
+def test_what_is_wrong_stays_told_when_the_upload_before_it_is_over(visit, tmp_path, monkeypatch):
+    may_load, loaded, load = Event(), Event(), Models._load
+
+    def load_late(models, path, loading):
+        if path.name != "silent.pth":
+            return load(models, path, loading)
+        assert may_load.wait(PATIENCE / 1000)
+        pipeline = load(models, path, loading)
+        loaded.set()
+        return pipeline
+
+    monkeypatch.setattr(Models, "_load", load_late)
+    visitor = visit()
+    silent = tiny_var_config(attn_l2_norm=False)  # the file does not tell the number of heads
+    visitor.upload(write_trainer_file(tmp_path / "silent.pth", var_config=silent, optimizer=False))
+    visitor.wait_for("found", "1 are assumed")
+    visitor.unfold("details")
+    heads = visitor.page.locator("#heads input")
+    heads.fill("3")
+    heads.press("Enter")
+    visitor.wait_for("checkpoint-problem", "cannot be shared by 3 attention heads")
+    may_load.set()
+    assert loaded.wait(PATIENCE / 1000)
+    visitor.page.wait_for_timeout(500)  # by then the page has heard that the upload is over
+    assert "3 attention heads" in visitor.text("checkpoint-problem")

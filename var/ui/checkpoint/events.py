@@ -16,7 +16,6 @@ from ..runs import Updates
 from .panel import Choice, add_file, dropdown_update, first_choice, found_html, kind_of, list_update, look_into
 from .view import CheckpointView
 
-READING = "Reading"
 READ_NO_MORE = """() => document.getElementById("checkpoint").removeAttribute("aria-busy")"""
 # Gradio marks a line of the open list by its number, also when another file has come to stand there: open it anew,
 # unless something is being typed.
@@ -38,7 +37,7 @@ MARK_THE_CHOSEN = """async (name) => {
 
 def reading_line(name: str) -> str:
     """Return that a file is being looked into."""
-    return hint_line(f"{READING} {name} …")
+    return hint_line(f"Reading {name} …")
 
 
 def wire_checkpoint(
@@ -66,8 +65,7 @@ def wire_checkpoint(
     new_list.then(None, [panel.choice], None, js=MARK_THE_CHOSEN, **AT_ONCE)
     new_list.failure(None, None, None, js=READ_NO_MORE, **AT_ONCE)
     # Not `input`, of which Gradio tells twice at once: of two answers a slow browser may lose one.
-    looked_into = panel.choice.change(events.choose, [panel.choice, *view.session], view.outputs, **AGAIN)
-    looked_into.then(events.read_at_last, [panel.found, *view.session], lines, **AT_ONCE)
+    panel.choice.change(events.choose, [panel.choice, *view.session], view.outputs, **AGAIN)
     uploaded = panel.upload.upload(events.take_upload, [panel.upload, *view.session], view.outputs, **AGAIN)
     for control in (panel.weights, panel.precision):
         asked = [panel.weights, panel.precision, *view.session]
@@ -227,10 +225,6 @@ class CheckpointEvents:
         choice = self._view.kept(uploads, loaded, loading)
         lines = self._view.lines(choice)
         return {self._panel.found: lines[self._panel.found]} if choice.problem else lines
-
-    def read_at_last(self, shown: str, uploads: dict[str, str], loaded: str | None, loading: Loading) -> Updates:
-        """Say no more that a file is being read."""
-        return self.tell(uploads, loaded, loading) if READING in shown else {self._panel.found: gr.skip()}
 
     async def unload(self) -> None:
         """Give memory back once nobody computes; no thread waits for that."""

@@ -116,6 +116,9 @@ class CheckpointView:
     ) -> AsyncIterator[Updates]:
         """Look into a checkpoint, show it, and load it unless the model is busy; or say why not.
 
+        What it says last is nothing: Gradio sends that once more when all is over, and by then the page may show
+        something newer.
+
         Args:
             name: of the checkpoint.
             uploads: the session's own files.
@@ -125,14 +128,13 @@ class CheckpointView:
             is_latest: of `begin`.
         """
         choice = await look_into(self.catalog, self.engine, name, uploads, loading)
-        if not is_latest():
-            return
-        if choice.problem:
+        if is_latest() and choice.problem:
             yield await asyncio.to_thread(self.refuse, choice, uploads, loaded, before)
-            return
-        yield await asyncio.to_thread(self.show, choice, uploads, name != loaded, loaded is None)
-        async for updates in self.load(choice, is_latest):
-            yield updates
+        elif is_latest():
+            yield await asyncio.to_thread(self.show, choice, uploads, name != loaded, loaded is None)
+            async for updates in self.load(choice, is_latest):
+                yield updates
+        yield {self.panel.found: gr.skip()}
 
     async def load(self, choice: Choice, is_latest: Callable[[], bool]) -> AsyncIterator[Updates]:
         """Load a checkpoint ahead of its use, unless the model is busy, and show what it takes."""
@@ -143,7 +145,6 @@ class CheckpointView:
                 break  # it goes on to practise
         if is_latest():
             yield self.lines(choice)
-            yield {self.panel.found: gr.skip()}  # what comes last is sent once more when this ends
 
     def show(
         self, choice: Choice, uploads: dict[str, str], is_new: bool, is_first: bool = False, news: str = ""
