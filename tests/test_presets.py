@@ -7,7 +7,7 @@ import pytest
 from var.engine.description import Description
 from var.sampling.options import DECLARATIONS, SamplingOptions
 from var.sampling.presets import PRESETS, own_settings
-from var.ui.settings.sampling import find_preset, limits, matching_preset, presets_of, sampling_values
+from var.ui.settings.sampling import find_preset, limits, matching_preset, presets_of, sampling_of, sampling_values
 
 DESCRIPTION = Description("", ("Ant", "Bee"), 64, 16, "CPU, float32", None)
 
@@ -75,11 +75,26 @@ def test_the_settings_of_a_checkpoint_of_its_own_come_first():
         ({"cfg_scale": "3"}, {}),
         ({"cfg_scale": -1.0, "top_k": 50}, {}),
         ({"top_k": 2.5}, {}),
+        ({"temperature": [1, 1, 1, 1, 1, 0.5, 0.4]}, {"temperature": (1, 1, 1, 1, 1, 0.5, 0.4)}),
+        ({"temperature": [1, 0.4]}, {}),
+        ({"top_k": [9, 9, 9, 9, 9, 9, "9"]}, {}),
         ("strong", {}),
     ],
 )
 def test_a_file_may_ask_for_settings_of_its_own(asked, found):
     assert own_settings({"args": {"sampling": asked}}, num_scales=7) == found
+
+
+def test_settings_for_each_scale_are_a_preset_like_others():
+    asked = {"cfg_scale": (3.0, 2.0, 1.0, 0.0), "temperature": (1, 1, 0.5, 0.4), "top_k": (64, 9, 9, 2)}
+    described = replace(DESCRIPTION, defaults=asked | {"top_k": (900, 9, 9, 2)}, patch_nums=(1, 2, 3, 4))
+    values = sampling_values(presets_of(described)[0], described)
+    assert matching_preset(values, described) == "own"
+    sampling = sampling_of(values)
+    assert {name: tuple(sampling[name]) for name in asked} == asked and "cfg_curve" not in sampling
+    others = sampling_values(find_preset("quality", described), described)
+    assert matching_preset(others, described) == "quality"
+    assert matching_preset(values | {"top_p": 0.5}, described) is None
 
 
 @pytest.mark.parametrize("training", [{}, {"args": {"text": "x"}}, {"args": {}}])

@@ -7,6 +7,7 @@ from typing import Any
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.report import describe
 from ..hub.addresses import HubAddress
+from ..sampling.options import has_several
 from ..sampling.presets import own_settings
 from .inspect import model_lines
 
@@ -78,7 +79,8 @@ def _table(checkpoint: Checkpoint, report: dict[str, Any]) -> str:
         rows[-1][1].append(_plain(text))
     own = own_settings(checkpoint.training, checkpoint.transformer[0].num_scales)
     if own:
-        rows.append(("sampling", [_plain(", ".join(f"{name} {value}" for name, value in own.items()))]))
+        told = {name: " ".join(map(str, value)) if has_several(value) else value for name, value in own.items()}
+        rows.append(("sampling", [_plain(", ".join(f"{name} {value}" for name, value in told.items()))]))
     return "\n".join(f"| {name} | {'<br>'.join(texts)} |" for name, texts in rows)
 
 

@@ -50,7 +50,7 @@ class Description:
         num_parameters: of the transformer.
         num_heads: of its attention.
         heads_assumed: whether the file does not tell them, and nobody gave them.
-        defaults: what its authors sample with: `cfg_scale`, `top_k`, `top_p`; empty where that is not known.
+        defaults: what its authors sample with, some of `OWN_SETTINGS`; empty where that is not known.
         weights: "ema" or "raw" where the file has both, and these are in use; otherwise None.
         file_hash: short name of the content.
         model_hash: short name of all that images depend on but their own settings: files, weights, heads, defaults.
@@ -72,7 +72,7 @@ class Description:
     num_parameters: int = 0
     num_heads: int = 0
     heads_assumed: bool = False
-    defaults: Mapping[str, float] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     weights: str | None = None
     file_hash: str = ""
     model_hash: str = ""

@@ -31,7 +31,9 @@ class Preset:
         """
         settings = {name: getattr(SamplingOptions, name) for name in option_names()} | dict(self.changes)
         if vocab_size is not None:
-            settings["top_k"] = min(settings["top_k"], vocab_size)
+            asked = settings["top_k"]
+            bound = tuple(min(top_k, vocab_size) for top_k in asked) if has_several(asked) else min(asked, vocab_size)
+            settings["top_k"] = bound
         return settings
 
 
@@ -50,7 +52,8 @@ PRESETS = (
 
 
 CURVE_OPTIONS = ("cfg_curve", "cfg_start", "cfg_end")
-OWN_SETTINGS = ("cfg_scale", "cfg_curve", "top_k", "top_p")  # of a checkpoint's own preset
+OWN_SETTINGS = ("cfg_scale", "cfg_curve", "top_k", "top_p", "temperature")  # of a checkpoint's own preset
+KINDS = (int, float, str, list, tuple)  # that values in a file may be of, before they are checked
 
 
 def own_settings(training: Mapping[str, Any], num_scales: int) -> dict[str, Any]:
@@ -61,13 +64,14 @@ def own_settings(training: Mapping[str, Any], num_scales: int) -> dict[str, Any]
         num_scales: of the model.
 
     Returns:
-        Those of `OWN_SETTINGS` that the file has; empty where it has none, or one that breaks its rule.
+        Those of `OWN_SETTINGS` that the file has, values for each scale as a tuple; empty where it has none, or one
+        that breaks its rule.
     """
     args = training.get("args")
     asked = args.get("sampling") if isinstance(args, Mapping) else None
     if not isinstance(asked, Mapping):
         return {}
-    found = {name: asked[name] for name in OWN_SETTINGS if isinstance(asked.get(name), (int, float, str))}
+    found = {name: plain(asked[name]) for name in OWN_SETTINGS if isinstance(asked.get(name), KINDS)}
     try:
         SamplingOptions([None], **found).check(num_classes=1, num_scales=num_scales)
     except ValueError:

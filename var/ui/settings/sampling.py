@@ -11,7 +11,7 @@ from ...engine.description import Description
 from ...sampling.options import BY_SCALE, DECLARATIONS, option_names
 from ...sampling.presets import CURVE_OPTIONS, PRESETS, Preset
 from ..unchecked import Radio, Slider
-from .bars import bars_value, own_values
+from .bars import bars_value, for_controls, own_values
 
 USUAL_PATCH_NUMS = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
 USUAL_VOCAB_SIZE = 4096
@@ -47,8 +47,8 @@ def create_control(name: str, description: Description | None, value: Any) -> Co
 
 def sampling_values(preset: Preset, description: Description | None) -> dict[str, Any]:
     """Return the value of every control of sampling that a preset stands for."""
-    settings = preset.settings(vocab_size_of(description))
-    return settings | {"by_scale": bars(description, settings)}
+    settings = for_controls(preset.settings(vocab_size_of(description)))
+    return settings | {"by_scale": bars(description, settings, settings["by_scale"])}
 
 
 def bars(
@@ -88,13 +88,11 @@ def find_preset(key: str, description: Description | None) -> Preset:
 
 def matching_preset(values: Mapping[str, Any], description: Description | None) -> str | None:
     """Return the key of the preset that the controls stand for; None where they stand for none."""
-    if own_values(values["by_scale"]):
-        return None
-    for preset in presets_of(description):
-        settings = preset.settings(vocab_size_of(description))
-        if all(values[name] == value for name, value in settings.items()):
-            return preset.key
-    return None
+    asked = sampling_of(values)
+    matching = (
+        preset.key for preset in presets_of(description) if sampling_of(sampling_values(preset, description)) == asked
+    )
+    return next(matching, None)
 
 
 def in_words(text: str) -> str:
