@@ -12,7 +12,9 @@ ROWS = ("cfg_scale", "temperature", "top_k")
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
-    write_trainer_file(folder / "tiny.pth", optimizer=False)
+    own = {"cfg_scale": 2.0, "temperature": [1.0, 1.0, 0.8, 0.2]}
+    write_trainer_file(folder / "own.pth", optimizer=False, args={"sampling": own})
+    write_trainer_file(folder / "tiny.pth", optimizer=False)  # the newest is what the page opens with
     with serve(folder, tmp_path_factory.mktemp("gradio")) as address:
         yield address
 
@@ -126,3 +128,18 @@ def test_an_image_brings_what_was_drawn(visitor):
     visitor.page.locator("#images .thumbnail-lg").click()
     visitor.page.locator("#reuse").click()
     wait_for_values(visitor, "top_k", *before)
+
+
+def test_a_checkpoint_asks_for_values_of_its_own_which_a_link_with_others_leaves(visit):
+    visitor = visit("?checkpoint=own.pth&seed=3&images=1")
+    visitor.wait_for_finished()
+    unfold(visitor)
+    own = ["1", "1", "0.8", "0.2"]
+    wait_for_values(visitor, "temperature", *own)
+    visitor.page.locator("#presets label.selected", has_text="This checkpoint").wait_for()
+    assert visitor.page.locator("#temperature input[type=number]").input_value() == "1"
+    assert options_made(visitor).temperature == (1.0, 1.0, 0.8, 0.2)
+    visitor.page.locator("#presets label", has_text="Quality").click()
+    wait_for_values(visitor, "temperature", *["1"] * 4)
+    visitor.page.locator("#presets label", has_text="This checkpoint").click()
+    wait_for_values(visitor, "temperature", *own)

@@ -46,7 +46,11 @@ def test_a_link_carries_a_value_for_each_scale():
     bars = drawn(top_k=[900, 30], temperature=[1.0, 0.25])
     wanted = from_query(dict(parse_qsl(to_query(None, VALUES | {"by_scale": bars}))))
     assert wanted.values["by_scale"] == {"top_k": [900, 30], "temperature": [1.0, 0.25]}
-    assert (wanted.values["top_k"], wanted.values["temperature"], wanted.values["cfg_scale"]) == (30, 0.25, 1.5)
+    assert (wanted.values["top_k"], wanted.values["temperature"], wanted.values["cfg_scale"]) == (
+        900,
+        1.0,
+        1.5,
+    )  # of the first scale
     assert wanted.values["cfg_curve"] == "constant"
 
 

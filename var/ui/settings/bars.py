@@ -1,6 +1,6 @@
 """Guidance, temperature and top-k scale by scale: the bars that show what holds at each, and that are drawn over."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -95,12 +95,30 @@ def own_values(value: Any) -> dict[str, list[float]]:
     return own
 
 
+def untouched(value: Any, filled: Container[str], num_scales: int) -> dict[str, list[float]]:
+    """Return the rows that are drawn and stay when controls are filled, by name.
+
+    Args:
+        value: of the bars, from a browser.
+        filled: names of the controls that get other values.
+        num_scales: of the checkpoint.
+    """
+    return {
+        name: numbers
+        for name, numbers in own_values(value).items()
+        if len(numbers) == num_scales and not any(control in filled for control in CONTROLS[name])
+    }
+
+
 def for_controls(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as values of the controls: what has one for each scale goes to `by_scale`, its last stays behind.
+    """Return settings as values of the controls: what has one for each scale goes to `by_scale`.
+
+    The control has what holds at the first scale then, and that of guidance, which grows, what holds at the last.
 
     Args:
         values: by the options' names, and others.
     """
     own = {name: list(values[name]) for name in ROWS if isinstance(values.get(name), list | tuple)}
     drawn = {"cfg_curve": None, "cfg_start": 0, "cfg_end": 0} if "cfg_scale" in own else {}
-    return {**values, **{name: numbers[-1] for name, numbers in own.items()}, **drawn, "by_scale": own}
+    ends = {name: numbers[-1 if name == "cfg_scale" else 0] for name, numbers in own.items()}
+    return {**values, **ends, **drawn, "by_scale": own}

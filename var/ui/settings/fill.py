@@ -16,6 +16,7 @@ from ..html import hint_line, notice_banner, status_line
 from ..runs import Updates
 from . import panel as settings_panel
 from . import sampling as sampling_controls
+from .bars import untouched
 from .panel import SettingsPanel
 from .restore import Wanted, fitted
 
@@ -82,7 +83,8 @@ class Fill:
         values = dict(wanted.values)
         kept = panel.kept.updates(values.pop("kept")) if "kept" in values else {}
         held = values_from(data, panel.controls) | values
-        bars = sampling_controls.bars(description, held, values.get("by_scale"))
+        drawn = untouched(data[panel.controls["by_scale"]], values, len(description.patch_nums))
+        bars = sampling_controls.bars(description, held, {**drawn, **values.get("by_scale", {})})
         updates = settings_panel.value_updates(panel, {**values, "by_scale": bars}) | kept
         note = wanted.note or ("Settings restored." if values and not wanted.silent else "")
         updates |= self._told_beside(wanted)
