@@ -41,7 +41,7 @@ def test_a_recipe_fills_the_controls(folder, recipe):
     values = from_recipe(recipe, Catalog(folder), {}, "a.pth").values
     assert (values["classes"], values["num_images"], values["seed"]) == ([2], 1, 5)
     assert (values["cfg_scale"], values["top_p"], values["cfg_start"]) == (3.0, 0.9, 2)
-    assert (values["by_scale"], values["top_k"]) == ({"top_k": [10, 20, 30, 40]}, 40)
+    assert (values["by_scale"], values["top_k"]) == ({"top_k": [10, 20, 30, 40]}, 10)
 
 
 def test_the_checkpoint_that_is_chosen_is_kept(folder, recipe):
