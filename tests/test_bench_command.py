@@ -11,6 +11,7 @@ import torch
 from tiny import tiny_var_config, write_trainer_file
 
 from benchmarks import start, training
+from var.__main__ import main
 from var.cli.bench import as_text, maintainers
 from var.cli.bench_limits import Peaks
 from var.training.options import TrainingOptions
@@ -89,10 +90,10 @@ def test_a_model_that_the_reference_cannot_build_is_one_line(tmp_path, checkout)
     assert "builds the official sizes alone" in done.stderr
 
 
-def test_a_folder_without_the_reference_is_one_line(tmp_path):
-    done = run(write_trainer_file(tmp_path / "tiny.pth"), "--reference", tmp_path)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert "expected a checkout of the reference" in done.stderr
+def test_a_folder_without_the_reference_is_one_line(tmp_path, capsys):
+    assert main(["bench", str(write_trainer_file(tmp_path / "tiny.pth")), "--reference", str(tmp_path)]) == 2
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert "expected a checkout of the reference" in sentence
 
 
 def test_both_stages_of_training_are_compared_with_their_operations(monkeypatch):
@@ -118,7 +119,6 @@ def test_outside_of_its_repository_the_package_cannot_compare(monkeypatch):
         maintainers("reference")
 
 
-def test_no_runs_is_one_line(tmp_path):
-    done = run(write_trainer_file(tmp_path / "tiny.pth"), "--runs", 0)
-    assert done.returncode == 2
-    assert "must be at least 1" in done.stderr
+def test_no_runs_is_one_line(tmp_path, capsys):
+    assert main(["bench", str(write_trainer_file(tmp_path / "tiny.pth")), "--runs", "0"]) == 2
+    assert "must be at least 1" in capsys.readouterr().err

@@ -28,6 +28,14 @@ def test_trains_and_prints_where_the_model_is(tmp_path):
     assert read_checkpoint(done.stdout.strip()).class_names == ["apple", "banana"]
 
 
+def refused(*arguments):
+    """Whether the command, in this process, ends as it does for bad input; any other error of its is raised."""
+    try:
+        return main(["train", *map(str, arguments)]) == 2
+    except SystemExit as ended:  # argparse's
+        return ended.code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -37,12 +45,10 @@ def test_trains_and_prints_where_the_model_is(tmp_path):
         (("--tokenizer", "absent.pth"), "absent.pth"),
     ],
 )
-def test_bad_options_are_one_line(tmp_path, arguments, words):
+def test_bad_options_are_one_line(tmp_path, capsys, arguments, words):
     data = write_class_folders(tmp_path / "data", count=6)
-    done = run(data, "--out", tmp_path / "run", *tiny_arguments(), *arguments)
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    assert refused(data, "--out", tmp_path / "run", *tiny_arguments(), *arguments)
+    assert words in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
@@ -69,8 +75,6 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
     assert not list((tmp_path / "run").glob(".*"))
 
 
-def test_data_that_is_not_there_is_one_line(tmp_path):
-    done = run(tmp_path / "nowhere", "--out", tmp_path / "run")
-    assert done.returncode == 2
-    assert "is not there" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_data_that_is_not_there_is_one_line(tmp_path, capsys):
+    assert refused(tmp_path / "nowhere", "--out", tmp_path / "run")
+    assert "is not there" in capsys.readouterr().err.splitlines()[-1]
