@@ -13,7 +13,7 @@ import torch
 from app_process import serving_app
 from browser import Visitor, hold_the_stream
 from gradio_client import Client
-from hub_server import HubRepo, hub_environment, serving
+from hub_server import HubRepo, hub_environment
 from layout_files import FILES
 from PIL import Image
 from playwright.sync_api import expect
@@ -26,12 +26,6 @@ NAMES = ["Ant", "Bee", "Cat", "<i>Dog</i>", "Eel"]
 HOSTILE_ARGUMENTS = {"note": '<img id="planted" src="x">'}
 # One of each layout. Folders cannot be uploaded, and a VQVAE alone is another matter.
 UPLOADED = {file.layout: file for file in FILES.values() if "var" in file.models and file.layout != "sharded"}
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with serving() as hub:
-        yield hub
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +45,9 @@ def temporary(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(checkpoints, temporary, hub, tmp_path_factory):
+def address(checkpoints, temporary, server, tmp_path_factory):
     """Of the app in a process of its own: huggingface_hub takes its server from the environment when it is imported."""
-    environment = hub_environment(hub.endpoint, tmp_path_factory.mktemp("home"))
+    environment = hub_environment(server.endpoint, tmp_path_factory.mktemp("home"))
     environment |= {"GRADIO_TEMP_DIR": str(temporary), "HF_TOKEN": "hf_secret"}
     arguments = ["--checkpoints", checkpoints, "--device", "cpu", "--largest-download", "0.02"]
     with serving_app(*arguments, environment=environment) as address:
@@ -270,17 +264,17 @@ def test_a_changed_file_is_read_again_on_the_next_run(visitor, checkpoints):
     assert "epoch 181" in visitor.text("found")
 
 
-def test_downloads_from_the_hub_and_chooses_what_came(visitor, hub, tmp_path):
+def test_downloads_from_the_hub_and_chooses_what_came(visitor, server, tmp_path):
     path = write_trainer_file(tmp_path / "model.pth", class_names=NAMES, epoch=44)
-    hub.repos["some/model"] = HubRepo({"runs/model.pth": path.read_bytes()})
-    hub.requests.clear()
+    server.repos["some/model"] = HubRepo({"runs/model.pth": path.read_bytes()})
+    server.requests.clear()
     name_model(visitor, "some/model/runs/model.pth")
     visitor.wait_for("hub-about", "epoch 44")  # before it is downloaded
     assert "The Hub has not scanned the file yet." in visitor.text("hub-about")
     visitor.page.locator("#hub-download").click()
     visitor.wait_for("found", "epoch 44")
     assert chosen(visitor).startswith("some/model/runs/model.pth")
-    assert not any(with_token for *_, with_token in hub.requests)
+    assert not any(with_token for *_, with_token in server.requests)
 
 
 def name_model(visitor: Visitor, address: str) -> None:
@@ -304,17 +298,17 @@ def download(visitor: Visitor, address: str) -> None:
         (None, "no such repository"),
     ],
 )
-def test_what_the_hub_does_not_hand_out_gets_one_message(visitor, hub, repo, message):
-    hub.repos.pop("other/model", None)
+def test_what_the_hub_does_not_hand_out_gets_one_message(visitor, server, repo, message):
+    server.repos.pop("other/model", None)
     if repo is not None:
-        hub.repos["other/model"] = repo
+        server.repos["other/model"] = repo
     download(visitor, "other/model/a.pth")
     assert message in alert(visitor)
     assert chosen(visitor).startswith("fruits96.pth")
 
 
-def test_a_download_can_be_cancelled(visitor, hub):
-    hub.repos["slow/model"] = HubRepo({"a.pth": b"x"}, stalls=True)
+def test_a_download_can_be_cancelled(visitor, server):
+    server.repos["slow/model"] = HubRepo({"a.pth": b"x"}, stalls=True)
     download(visitor, "slow/model/a.pth")
     visitor.page.locator("#hub-cancel").click()
     visitor.wait_for("hub-progress", "Cancelled")

@@ -128,9 +128,11 @@ class CheckpointView:
             is_latest: of `begin`.
         """
         choice = await look_into(self.catalog, self.engine, name, uploads, loading)
-        if is_latest() and choice.problem:
+        if not is_latest():
+            pass  # what is shown by then stays
+        elif choice.problem:
             yield await asyncio.to_thread(self.refuse, choice, uploads, loaded, before)
-        elif is_latest():
+        else:
             yield await asyncio.to_thread(self.show, choice, uploads, name != loaded, loaded is None)
             async for updates in self.load(choice, is_latest):
                 yield updates
