@@ -4,6 +4,7 @@ import re
 
 import pytest
 from browser import serve
+from playwright.sync_api import expect
 from tiny import write_trainer_file
 
 from var import VARPipeline
@@ -131,7 +132,8 @@ def test_the_history_has_a_tree_of_branches_also_after_a_reload(visit):
 
 def test_a_smooth_image_says_why_nothing_branches_from_it(visit):
     visitor = visit("?smooth=1")
+    visitor.wait_for("settings-note", "Settings restored")
     make(visitor, "Bee", 5)
     show_scales(visitor)
-    assert visitor.page.locator("#scrubber button").is_disabled()
+    expect(visitor.page.locator("#scrubber button")).to_be_disabled()
     visitor.wait_for("scrubber", "More smooth mixed the tokens of this image")

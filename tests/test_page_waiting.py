@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from threading import Event
+from threading import Event, Semaphore
 
 import httpx
 import pytest
@@ -225,9 +225,12 @@ def test_a_checkpoint_is_looked_into_while_somebody_computes(visit, other_run, c
 
 def test_calls_of_sessions_that_nobody_has_leave_the_line(visit, address, other_run, monkeypatch):
     monkeypatch.setattr(listeners, "LOOK_SECONDS", 0.1)
+    in_line, events = Semaphore(0), listeners.Listeners.events
+    monkeypatch.setattr(listeners.Listeners, "events", lambda *of_job: in_line.release() or events(*of_job))
     visitor, values = visit(), [[1], "", 1, 0, 4, 900, 0.95, False, 1, "ramp", 0, 0, None, 0]
     for _ in range(3):
         assert visitor.page.request.post(f"{address}gradio_api/call/generate", data={"data": values}).ok
+        assert in_line.acquire(timeout=PATIENCE / 1000)
     visitor.page.locator("#generate").click()
     visitor.wait_for("status", "4 runs before yours")
     monkeypatch.setattr(listeners, "MAX_SILENCE", 0)

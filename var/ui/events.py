@@ -8,6 +8,7 @@ import gradio as gr
 # No endpoint of its own, and no spinner of Gradio's: the page shows its own progress.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # Waits for nothing, answers once; all that can be so is so, see `hear_of`.
+# Gradio lets fall what happens again while the answer is on its way: where that matters, it is EACH or LATEST, too.
 AT_ONCE: dict[str, Any] = QUIET | {"queue": False}
 # Answers several times, beside whatever else runs: the engine has a line of its own.
 BESIDE: dict[str, Any] = QUIET | {"concurrency_limit": None}

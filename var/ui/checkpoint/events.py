@@ -10,7 +10,7 @@ import gradio as gr
 
 from ...engine.models import Loading
 from ...errors import USER_ERRORS
-from ..events import AGAIN, AT_ONCE, BESIDE, hear_of
+from ..events import AGAIN, AT_ONCE, BESIDE, LATEST, hear_of
 from ..html import error_banner, hint_line
 from ..runs import Updates
 from .panel import Choice, add_file, dropdown_update, first_choice, found_html, kind_of, list_update, look_into
@@ -259,4 +259,4 @@ def wire_changed_file(view: CheckpointView, runs: Sequence[gr.events.Dependency]
         return view.show(choice, uploads, is_new=False, news=f"{Path(choice.name).name} changed: read again.")
 
     for run in runs:
-        run.then(look_again, [*view.session, panel.version], view.outputs, **AT_ONCE)
+        run.then(look_again, [*view.session, panel.version], view.outputs, **AT_ONCE | LATEST)

@@ -14,7 +14,7 @@ from ...errors import USER_ERRORS, error_text
 from ...hub.addresses import parse_address
 from ...hub.download import Access, cached_address, download
 from ...hub.known_models import find_known
-from ..events import AGAIN, AT_ONCE, LATER, QUIET, hear_of
+from ..events import AGAIN, AT_ONCE, LATER, LATEST, QUIET, hear_of
 from ..html import FAILED, error_banner
 from ..options import PageOptions
 from ..runs import Updates
@@ -123,7 +123,7 @@ def wire_hub(blocks: gr.Blocks, panel: HubPanel, view: CheckpointView, options: 
         return {panel.about: about_html(text, looked) if is_latest else gr.skip()}
 
     panel.model.change(tell, [panel.model], [panel.about], **AT_ONCE).then(
-        look, [panel.model], [panel.about], **AT_ONCE
+        look, [panel.model], [panel.about], **AT_ONCE | LATEST
     )
     hear_of([panel.download.click])
     started = panel.download.click(

@@ -20,7 +20,7 @@ from ...pictures.sheets import DARK, LIGHT
 from ...sampling.options import SamplingOptions
 from ..checkpoint.panel import folders_of
 from ..checkpoint.view import CheckpointView
-from ..events import AGAIN, AT_ONCE, LATEST, SETTLE, hear_of
+from ..events import AGAIN, AT_ONCE, EACH, LATEST, SETTLE, hear_of
 from ..history.kept_runs import KeptRun, Source, keep
 from ..history.panel import HistoryPanel
 from ..html import FAILED, STOPPED, error_banner, status_line
@@ -92,7 +92,7 @@ def wire_compare(
     outputs += [panel.picture, panel.bundle, *pair, panel.slider, panel.recipe, panel.shown]
     finished = panel.run.click(runs.run_asked, runs.asked, outputs, js=BEGIN, **AGAIN)
     # By then the page may have another history than at the click, and a comparison takes another time.
-    over = finished.then(runs.end, [history.runs, panel.kept], history.outputs, **AT_ONCE)
+    over = finished.then(runs.end, [history.runs, panel.kept], history.outputs, **AT_ONCE | EACH)
     over.then(**refresh)
     panel.stop.click(runs.stop, None, [panel.stop], **AT_ONCE)
     panel.grid.click(None, pair, pair, js=PUT_RIGHT, **AT_ONCE)
@@ -194,7 +194,7 @@ class ComparisonRuns(TabRuns):
 
     def begin(self, data: Updates) -> Updates:
         """Forget why images of the comparison before were not made."""
-        return {self._panel.failures: "", self._panel.kept: None}
+        return {self._panel.failures: ""}
 
     async def make(self, data: Updates, run: SessionRun) -> AsyncIterator[Updates]:
         """Make the images and show them as they come."""
@@ -235,7 +235,7 @@ class ComparisonRuns(TabRuns):
     def end(self, runs: list[KeptRun], kept: KeptRun | None) -> Updates:
         """Take the images into the history."""
         history = self._history
-        return {history.runs: gr.skip()} if kept is None else history.updates(keep(runs, kept))
+        return {history.runs: gr.skip()} if kept in (None, *runs) else history.updates(keep(runs, kept))
 
     def show_pair(self, first: Any, second: Any, shown: Sequence[ShownImage]) -> Updates:
         """Put two images side by side."""

@@ -55,7 +55,7 @@ class ComparePanel:
 
     Args:
         shown: session state, the finished images.
-        kept: session state, what the history is to keep of them; None where there is nothing.
+        kept: session state, what the history is to keep of the last comparison; None where there is nothing.
         dark: not shown, whether the page is dark.
     """
 

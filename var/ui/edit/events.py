@@ -11,7 +11,7 @@ from ...engine.runs import Edit
 from ...errors import USER_ERRORS, error_text
 from ...pictures.files import open_image
 from ..checkpoint.view import CheckpointView
-from ..events import AT_ONCE
+from ..events import AT_ONCE, EACH
 from ..history.kept_runs import KeptRun
 from ..html import error_banner, status_line
 from ..images.generate import Editing
@@ -80,7 +80,7 @@ def wire_edit(
         wanted = varied(from_recipe(run.recipes[index], view.catalog, uploads, name))
         return updates | {tabs: gr.Tabs(selected=EDIT_TAB), fill.wanted: wanted}
 
-    panel.upload.upload(uploaded, [panel.upload], [*outputs, panel.upload], **AT_ONCE)
+    panel.upload.upload(uploaded, [panel.upload], [*outputs, panel.upload], **AT_ONCE | EACH)
     for images in sources:
         where = [images.shown, images.picked, view.panel.choice, view.panel.uploads]
         arrived = images.edit.click(sent, where, [*outputs, tabs, fill.wanted], **AT_ONCE)

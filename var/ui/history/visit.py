@@ -8,18 +8,19 @@ import gradio as gr
 
 from ..checkpoint.panel import dropdown_update
 from ..checkpoint.view import CheckpointView
-from ..events import AT_ONCE
+from ..events import AT_ONCE, LATEST
 from ..images.panel import ImagesPanel
 from ..images.picked import shown_run
 from ..runs import Updates
 from ..settings.fill import values_from
 from ..settings.links import link_values, to_query
 from ..settings.panel import SettingsPanel
+from .kept_runs import MOST_RUNS, KeptRun
 from .panel import HistoryPanel
 from .remembered import from_text, to_text
 
 KEY = "var-visit"
-TELL = f'(told, choice) => [sessionStorage.getItem("{KEY}") ?? "", choice]'
+TELL = f'(told, ...others) => [sessionStorage.getItem("{KEY}") ?? "", ...others]'
 REMEMBER = f'(text) => {{ try {{ sessionStorage.setItem("{KEY}", text); }} catch {{ /* no room: then not */ }} }}'
 SHOWN_AGAIN = "From before this page was loaded"
 
@@ -40,20 +41,24 @@ def wire_reload(
     """
     checkpoint = view.panel
 
-    def remember(text: str, choice: str | None) -> Updates:
+    def remember(text: str, choice: str | None, new_uploads: dict[str, str], new_runs: list[KeptRun]) -> Updates:
+        """Put what was there before to what came since the page was opened, which may be slow."""
         runs, uploads = from_text(text, view.catalog, Path(history.gallery.GRADIO_CACHE))
-        updates: Updates = {checkpoint.uploads: uploads, history.told: text}
+        updates: Updates = {history.told: text}
         if uploads:
-            updates[checkpoint.choice] = dropdown_update(view.catalog, uploads, choice)
+            uploads |= new_uploads
+            updates |= {checkpoint.uploads: uploads, checkpoint.choice: dropdown_update(view.catalog, uploads, choice)}
         if runs:
-            updates |= history.updates(runs) | shown_run(images, runs[0], SHOWN_AGAIN)
+            updates |= history.updates([*new_runs, *runs][:MOST_RUNS])
+            if not new_runs:
+                updates |= shown_run(images, runs[0], SHOWN_AGAIN)
         return updates
 
     outputs = [checkpoint.uploads, checkpoint.choice, history.told, *history.outputs]
     outputs += [images.gallery, images.shown, images.bundle, images.status, *images.of_picked]
     return opened.then(
         remember,
-        [history.told, checkpoint.choice],
+        [history.told, checkpoint.choice, checkpoint.uploads, history.runs],
         outputs,
         js=TELL,
         **AT_ONCE,
@@ -72,5 +77,5 @@ def wire_memory(
 
     asked = {history.runs, choice, uploads, *controls.values()}
     for event in events:
-        told = event.then(tell, asked, [history.told], **AT_ONCE)
+        told = event.then(tell, asked, [history.told], **AT_ONCE | LATEST)
         told.then(None, [history.told], None, js=REMEMBER, **AT_ONCE)

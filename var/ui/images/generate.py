@@ -10,7 +10,7 @@ from ...engine.events import Done, Failed, Scale
 from ...engine.runs import MOST_IMAGES, Edit, Order
 from ..checkpoint.panel import Choice, look_into
 from ..checkpoint.view import CheckpointView
-from ..events import AGAIN, AT_ONCE, hear_of
+from ..events import AGAIN, AT_ONCE, EACH, hear_of
 from ..history.kept_runs import KeptRun, keep
 from ..history.panel import HistoryPanel
 from ..html import FAILED, STOPPED, error_banner, finished_line, progress_line, status_line, stopped_line
@@ -95,7 +95,8 @@ def wire_generation(
     checkpoint = view.panel
     runs = Generation(panel, view, settings, history, reception, editing)
 
-    asked = {checkpoint.choice, checkpoint.uploads, checkpoint.loading, panel.shown, panel.picked, panel.of_link}
+    asked = {checkpoint.choice, checkpoint.uploads, checkpoint.loading}
+    asked |= {panel.shown, panel.made, panel.picked, panel.of_link}
     asked |= {settings.kept.kept, *settings.controls.values(), *(editing.components if editing else ())}
     outputs = [settings.controls["seed"], panel.generate, panel.stop, panel.status, panel.problem, panel.made]
     outputs += [panel.of_link, panel.gallery, panel.shown, panel.bundle, *panel.of_picked]
@@ -105,7 +106,7 @@ def wire_generation(
     told = {panel.made, panel.shown, panel.picked, history.runs, settings.recent, *settings.controls.values()}
     told |= {checkpoint.choice, checkpoint.uploads}
     ended = [panel.generate, settings.controls["classes"], settings.recent, *history.outputs, *panel.of_picked]
-    over = finished.then(runs.end, told, ended, **AT_ONCE)
+    over = finished.then(runs.end, told, ended, **AT_ONCE | EACH)
     panel.stop.click(runs.stop, None, [panel.stop], **AT_ONCE)
     blocks.unload(runs.leave)
     return over
@@ -129,7 +130,7 @@ class Generation(TabRuns):
 
     def begin(self, data: Updates) -> Updates:
         """Let nothing be done with the images before, which give way."""
-        return {self._panel.made: None, self._panel.of_link: False} | picked_updates(self._panel, None, None)
+        return {self._panel.of_link: False} | picked_updates(self._panel, None, None)
 
     async def make(self, data: Updates, run: SessionRun) -> AsyncIterator[Updates]:
         """Make the images and show them as they grow."""
@@ -168,7 +169,9 @@ class Generation(TabRuns):
             kept = await asyncio.to_thread(images.kept_run, order)
             seconds = ended.seconds if isinstance(ended, Done) else None
             status = status_of(scale, seconds, data[panel.of_link])
-            yield {panel.status: status, panel.made: kept} | shown_updates(panel, kept) | problem
+            yield (
+                {panel.status: status, panel.made: (kept, *data[panel.made][:1])} | shown_updates(panel, kept) | problem
+            )
         else:
             yield {panel.status: status_of(scale, None)} | self._unfinished(images.previews(scale), data[panel.shown])
 
@@ -206,11 +209,12 @@ class Generation(TabRuns):
     def end(self, data: Updates) -> Updates:
         """Take a finished run into the history, and let something be done with the image that is looked at."""
         panel, history, settings, checkpoint = self._panel, self._history, self._settings, self._view.panel
-        made, recent = data[panel.made], data[settings.recent]
+        runs, recent = data[history.runs], data[settings.recent]
         updates: Updates = {}
-        if made is not None:
-            recent = with_recent(recent, [recipe.class_label for recipe in made.recipes])
-            updates |= {settings.recent: recent, **history.updates(keep(data[history.runs], made))}
+        for made in reversed(data[panel.made]):
+            if made not in runs:
+                runs, recent = keep(runs, made), with_recent(recent, [recipe.class_label for recipe in made.recipes])
+                updates |= {settings.recent: recent, **history.updates(runs)}
         description = self._view.describe(data[checkpoint.choice], data[checkpoint.uploads])
         updates[settings.controls["classes"]] = gr.update(choices=choices(description, recent))
         if total_of(values_from(data, settings.controls)) > MOST_IMAGES:  # chosen while it went on

@@ -31,7 +31,8 @@ class ImagesPanel:
     Args:
         prefix: of the ids of its elements: "" in the tab Images.
         shown: session state, the run whose images are shown; None where there is none.
-        made: session state, what came of the last run; None where it made nothing.
+        made: session state, the last two runs that made something, the newest first: another may be over before a slow
+            network has asked for the one before to be taken into the history.
         picked: session state, which of them is looked at in large; None where none is.
         picked_text, reuse, vary, edit, scales, download: about that image.
         larger: buttons that download it enlarged, there where an image is looked at.
@@ -174,7 +175,7 @@ def create_images_panel(
         strip,
         animation,
         gr.State(None),
-        gr.State(None),
+        gr.State(()),
         gr.State(None),
         gr.State(None),
         gr.Checkbox(visible=False),

@@ -80,7 +80,7 @@ def wire_picked(panel: ImagesPanel, view: CheckpointView, fill: Fill, reception:
         return {fill.wanted: wanted, tabs: gr.Tabs(selected=IMAGES_TAB)}
 
     panel.gallery.select(picked, [panel.shown], panel.of_picked, **AT_ONCE | EACH)
-    panel.gallery.preview_close(closed, None, panel.of_picked, **AT_ONCE)
+    panel.gallery.preview_close(closed, None, panel.of_picked, **AT_ONCE | EACH)
     where = [panel.shown, panel.picked, view.panel.choice, view.panel.uploads]
     fill.after(panel.reuse.click(reuse, where, [fill.wanted], **AT_ONCE))
     varied_settings = fill.after(panel.vary.click(vary, where, [fill.wanted], **AT_ONCE))

@@ -12,7 +12,7 @@ from ...errors import USER_ERRORS, error_text
 from ...outputs.recipe import from_png
 from ...sampling.options import option_names
 from ..checkpoint.view import CheckpointView
-from ..events import AT_ONCE, LATEST, SETTLE
+from ..events import AT_ONCE, EACH, LATEST, SETTLE
 from ..history.remembered import settings_from
 from ..html import counted as counted_images
 from ..html import error_banner, hint_line, notice_banner
@@ -81,7 +81,7 @@ def wire_settings(
 
     panel.kept.drop.click(draw_all, None, panel.kept.outputs, **AT_ONCE)
     where = [view.panel.choice, view.panel.uploads]
-    panel.presets.input(choose_preset, [panel.presets, *where], panel.shown(), **AT_ONCE)
+    panel.presets.input(choose_preset, [panel.presets, *where], panel.shown(), **AT_ONCE | LATEST)
     for name in option_names():
         controls[name].input(None, None, [panel.presets], js="() => null", **AT_ONCE)
     wire_by_scale(panel)
@@ -129,7 +129,7 @@ def wire_class_buttons(panel: SettingsPanel, view: CheckpointView) -> None:
     where = [view.panel.choice, view.panel.uploads]
     chosen = [controls["classes"], controls["num_images"], controls["by_class"], panel.class_note]
     some = [panel.random_count, controls["num_images"], *where]
-    panel.random_classes.click(choose_some, some, chosen, **AT_ONCE)
+    panel.random_classes.click(choose_some, some, chosen, **AT_ONCE | LATEST)
     panel.all_classes.click(choose_all, [controls["num_images"], *where], chosen, **AT_ONCE)
     panel.no_class.click(choose_none, None, chosen, **AT_ONCE)
     controls["classes"].input(None, None, [panel.class_note], js="() => ''", **AT_ONCE)
@@ -197,7 +197,7 @@ def wire_restore(panel: SettingsPanel, view: CheckpointView, fill: Fill, problem
 
     asked = [panel.restore, view.panel.choice, view.panel.uploads]
     told = [fill.wanted, panel.note, problem, panel.restore]
-    fill.after(panel.restore.upload(read_png, asked, told, **AT_ONCE))
+    fill.after(panel.restore.upload(read_png, asked, told, **AT_ONCE | EACH))
 
 
 def wire_link(

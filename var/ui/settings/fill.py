@@ -11,7 +11,7 @@ from ...engine.engine import Engine
 from ...engine.models import Loading
 from ..checkpoint.panel import choose
 from ..checkpoint.view import CheckpointView
-from ..events import AT_ONCE
+from ..events import AT_ONCE, EACH
 from ..html import hint_line, notice_banner, status_line
 from ..runs import Updates
 from . import panel as settings_panel
@@ -43,10 +43,10 @@ class Fill:
     def after(self, event: gr.events.Dependency, wanted: gr.State | None = None) -> gr.events.Dependency:
         """Fill the controls after an event that put settings into `wanted`, or a state of its own; returns the last."""
         state, checkpoint = wanted or self.wanted, self._view.panel
-        selected = event.then(self._select, [state, *self._view.session], self._view.outputs, **AT_ONCE)
+        selected = event.then(self._select, [state, *self._view.session], self._view.outputs, **AT_ONCE | EACH)
         asked = {state, checkpoint.choice, checkpoint.uploads, *self._panel.controls.values()}
         told = [self._panel.note, *self._problems, *self._statuses]
-        return selected.then(partial(self._fill, state), asked, [*self._panel.shown(), *told, state], **AT_ONCE)
+        return selected.then(partial(self._fill, state), asked, [*self._panel.shown(), *told, state], **AT_ONCE | EACH)
 
     def _select(
         self, wanted: Wanted | None, uploads: dict[str, str], loaded: str | None, loading: Loading, request: gr.Request
