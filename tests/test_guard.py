@@ -181,7 +181,8 @@ def test_the_page_takes_no_uploaded_checkpoint_where_that_is_off(address, config
     assert "takes no uploaded checkpoints" in call_handler(address, config, "upload", "upload", file_data(path))
     told = json.dumps({"runs": [], "uploads": {"a.pth": path}})
     back = next(part for part in config["dependencies"] if "sessionStorage.getItem" in str(part["js"]))
-    body = {"data": [told, None], "fn_index": back["id"], "session_hash": "other"}
+    others = [None] * (len(back["inputs"]) - 1)
+    body = {"data": [told, *others], "fn_index": back["id"], "session_hash": "other"}
     answer = httpx.post(f"{address}/gradio_api/run/predict", json=body).json()
     assert '"a.pth"' not in json.dumps([value for value in answer["data"] if value != told])
 

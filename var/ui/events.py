@@ -5,8 +5,9 @@ from typing import Any
 
 import gradio as gr
 
-# No endpoint of its own, and no spinner of Gradio's: the page shows its own progress.
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# No endpoint of its own, and no spinner of Gradio's: the page shows its own progress. Where one could stand,
+# Gradio tells every output how far each event is, a third of a browser's work in a run; so it can stand nowhere.
+QUIET: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
 # Waits for nothing, answers once; all that can be so is so, see `hear_of`.
 # Gradio lets fall what happens again while the answer is on its way: where that matters, it is EACH or LATEST, too.
 AT_ONCE: dict[str, Any] = QUIET | {"queue": False}
