@@ -142,12 +142,12 @@ def wait_for_epoch(process, stage, epoch):
 
 
 def test_a_run_killed_in_each_stage_goes_on_to_the_same_numbers(data, tmp_path):
-    more = ["--save-minutes", "0", "--tokenizer-epochs", "5", "--epochs", "5", "--ema", "0.9", "--flip", "--shift", "1"]
+    more = ["--save-minutes", "0", "--tokenizer-epochs", "3", "--epochs", "3", "--ema", "0.9", "--flip", "--shift", "1"]
     more += ["--adversarial", "0.3", "--adversarial-start", "0.2", "--tokenizer-ema", "0.9", "--context-noise", "0.5"]
     unbroken, broken = start(data, tmp_path / "unbroken", *more), start(data, tmp_path / "broken", *more)
     told = ""
     for stage in ("tokenizer", "transformer"):
-        told += wait_for_epoch(broken, stage, 3)
+        told += wait_for_epoch(broken, stage, 2)
         os.kill(broken.pid, signal.SIGKILL)
         broken.communicate()
         assert not (tmp_path / "broken" / "curves.png").exists()  # the kill came before the end
