@@ -238,6 +238,7 @@ def test_random_classes_are_as_many_as_asked_for_and_those_used_lately_come_firs
     visitor.choose_classes("Dog")
     visitor.set("num-images", 1)
     visitor.generate()
+    visitor.page.wait_for_function("() => sessionStorage.getItem('var-visit')?.includes('dog-seed')")
     visitor.choose_classes()
     visitor.page.locator("#classes input").click()
     expect(visitor.page.locator("#classes").get_by_role("option").first).to_contain_text("Dog · 3")

@@ -108,6 +108,13 @@ def test_says_how_many_images_before_the_run(visitor):
     visitor.wait_for("compare-plan", "10 images")
 
 
+def test_runs_of_other_tabs_tell_how_long_it_takes(visitor):
+    visitor.page.get_by_role("tab", name="Images").click()
+    visitor.generate()
+    visitor.page.get_by_role("tab", name="Compare").click()
+    visitor.wait_for("compare-plan", "about ")
+
+
 def test_says_what_all_images_share(visitor):
     visitor.vary_all(("Seed", "0, 1"))
     visitor.wait_for("compare-plan", "fruits96.pth · Ant · Guidance 4")

@@ -138,7 +138,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
                     )
                 with gr.Tab("Edit", id=EDIT_TAB):
                     edit_panel = create_edit_panel(first.description, num_images)
-                with gr.Tab("Compare", id=COMPARE_TAB):
+                with gr.Tab("Compare", id=COMPARE_TAB) as compare_tab:
                     compare_panel = create_compare_panel(status)
                 with gr.Tab("History", id=HISTORY_TAB):
                     history_panel = create_history_panel()
@@ -167,7 +167,7 @@ def create_page(checkpoints: Path, device: str | None = None, options: PageOptio
         of_runs = (view, settings_panel, history_panel, reception)
         made = wire_generation(blocks, images_panel, *of_runs)
         edited = wire_generation(blocks, edit_panel.images, *of_runs, editing_of(edit_panel))
-        compared = wire_compare(blocks, compare_panel, *of_runs, fill)
+        compared = wire_compare(blocks, compare_tab, compare_panel, *of_runs, fill)
         for panel in of_images:
             wire_picked(panel, view, fill, reception, tabs)
         wire_changed_file(view, [made, edited])

@@ -56,6 +56,7 @@ MARK_PAIR = """(first, second) => {
 
 def wire_compare(
     blocks: gr.Blocks,
+    tab: gr.Tab,
     panel: ComparePanel,
     view: CheckpointView,
     settings: SettingsPanel,
@@ -67,6 +68,7 @@ def wire_compare(
 
     Args:
         blocks: the page.
+        tab: where all this is.
         panel: of the tab.
         view: shows the checkpoint.
         settings: say what does not vary.
@@ -85,7 +87,7 @@ def wire_compare(
     # One listener, so that no answer overtakes a later one.
     settled = gr.on(changed, None, None, None, js=SETTLE, **AT_ONCE)
     settled.then(**refresh)
-    blocks.load(**refresh)
+    tab.select(**refresh)  # runs of other tabs tell how long an image takes
     hear_of([panel.run.click])
     pair = [panel.first, panel.second]
     outputs = [panel.run, panel.stop, panel.status, panel.problem, panel.failures, panel.kept, panel.grid]
