@@ -1,7 +1,8 @@
 """A stand-in for the package `spaces` on a Space with ZeroGPU, for a process that the tests start.
 
 It does with a decorated generator what that package does: what goes in and what comes out is pickled, and it runs in a
-thread of a forked process, which serves again as long as nothing went wrong. To close it ends it at its next yield.
+thread of a forked process, which serves again as long as nothing went wrong, and which keeps no connection of the
+server open: a browser would wait on one that the server has closed. To close it ends it at its next yield.
 
 The folder SPACES_FOLDER: `runs` gets a line for each run, with the seconds asked for and whether it was closed; as long
 as `hold` is there, a run waits at its next yield; as long as `quota` is there, the visitor's minutes are used up.
@@ -11,6 +12,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import stat
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +34,7 @@ class Worker:
         FORK.Process(target=self._serve, args=(task,), daemon=True).start()
 
     def _serve(self, task):
+        close_sockets()
         while True:
             arguments = pickle.loads(self.orders.get())
             self.stop.clear()
@@ -48,6 +51,16 @@ class Worker:
                 break
             self.results.put(pickle.dumps(result))
         self.results.put(END)
+
+
+def close_sockets():
+    """Close the connections of the process that was forked."""
+    for number in range(3, 1024):
+        try:
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.close(number)
+        except OSError:  # nothing is open there
+            continue
 
 
 def GPU(*, duration):  # noqa: N802 - it is called so
