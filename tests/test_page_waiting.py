@@ -35,10 +35,17 @@ def address(checkpoints, tmp_path_factory):
         yield address
 
 
+@pytest.fixture(scope="module")
+def somebody(browser, address):
+    """Somebody else, who has the page open all the time."""
+    with closing(browser.new_context()) as context:
+        yield Visitor(context.new_page(), address)
+
+
 @pytest.fixture
-def other_run(visit):
+def other_run(somebody):
     """Somebody else's run, which waits at its first scale."""
-    somebody = visit()
+    is_ready(somebody)  # the run of the test before is over
     somebody.generate()  # so that the runs that others left behind are over
     with step_by_step() as steps:
         start(somebody, steps)
@@ -244,9 +251,9 @@ def test_who_unloads_during_a_run_holds_up_nobody(visit, address, other_run):
 
     def press(number):
         call = {"fn_index": unload, "data": [], "session_hash": f"visitor{number}"}
-        return httpx.post(f"{address}gradio_api/run/predict", json=call, timeout=PATIENCE / 1000).status_code
+        return client.post(f"{address}gradio_api/run/predict", json=call).status_code
 
-    with ThreadPoolExecutor(45) as pool:  # more than the server has threads
+    with httpx.Client(timeout=PATIENCE / 1000) as client, ThreadPoolExecutor(45) as pool:  # more than there are threads
         pressed = [pool.submit(press, number) for number in range(45)]
         visitor = visit()
         wait_in_line(visitor)
