@@ -21,6 +21,10 @@ if ! command -v chromium-headless-shell >/dev/null && command -v apt-get >/dev/n
     fi
 fi
 
+# What is imported is compiled once, by who imports it first: an image may have switched that off, and each of the many
+# processes that the tests start would do it anew, which takes it twice as long.
+unset PYTHONDONTWRITEBYTECODE
+
 python3 -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r tests/requirements.txt
 wait
